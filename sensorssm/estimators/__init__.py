@@ -1,0 +1,1 @@
+"""Estimators by scikit-learn's contract: fit, predict, forecast, score, explain, save and load."""
