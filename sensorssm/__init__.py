@@ -21,7 +21,16 @@ _HOME = {
     "SensorSSMError": "sensorssm.errors",
 }
 
-__all__ = ["__version__", *sorted(_HOME)]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [
+    "EWMA",
+    "SSMDetector",
+    "SSMForecaster",
+    "SeasonalNaive",
+    "SensorSSMError",
+    "Stepper",
+    "__version__",
+    "simulate_plant",
+]
 
 if TYPE_CHECKING:
     from sensorssm.datasets import simulate_plant as simulate_plant

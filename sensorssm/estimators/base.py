@@ -1,0 +1,190 @@
+"""What every estimator shares: the door for data, and model folders without pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
+
+from sensorssm.errors import DataError, MissingFileError, ModelFileError
+from sensorssm.frames import Window, open_table, window_of
+
+SCHEMA = 1
+MAX_CONFIG_BYTES = 16 * 2**20
+CONFIG_FILE = "model.json"
+TENSOR_FILE = "model.safetensors"
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class WindowEstimator(BaseEstimator):
+    """An estimator whose input is a wide table: rows are time, columns are tags."""
+
+    def _window(
+        self, X: Any, *, times: Any = None, groups: Any = None, reset: bool = False, **checks: Any
+    ) -> Window:
+        """Return `X` as a checked `Window`; `reset` learns the tags, else they must match.
+
+        Raises
+        ------
+        ValueError : scikit-learn's own messages on shapes, names, infinite values
+        DataError : see `sensorssm.frames.open_table`
+        """
+        table = open_table(X, times=times, groups=groups)
+        checks = {"dtype": np.float64, "ensure_all_finite": "allow-nan"} | checks
+        values = validate_data(self, table.data, reset=reset, **checks)
+        names = getattr(self, "feature_names_in_", None)
+        return window_of(
+            table,
+            np.asarray(values),
+            names=None if names is None else tuple(map(str, names)),
+            period_s=None if reset else getattr(self, "period_s_", None),
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    @property
+    def tags_(self) -> tuple[str, ...]:
+        """The fitted tags' names; numbered where the model was fitted on an array."""
+        names = getattr(self, "feature_names_in_", None)
+        if names is None:
+            return tuple(f"x{i}" for i in range(self.n_features_in_))
+        return tuple(str(name) for name in names)
+
+
+class ModelFolder:
+    """Gives `save` and `load` to an estimator that has `_to_parts` and `_from_parts`."""
+
+    def _to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return the fitted state as a JSON-ready dict and named arrays."""
+        raise NotImplementedError
+
+    @classmethod
+    def _from_parts(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:
+        """Return the estimator that `_to_parts` took apart."""
+        raise NotImplementedError
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to the folder `path`: safetensors and JSON, no pickle."""
+        config, arrays = self._to_parts()
+        save_parts(path, type(self).__name__, config, arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a model that `save` wrote.
+
+        Raises
+        ------
+        MissingFileError : no such folder or file
+        ModelFileError : a damaged, foreign or hostile folder
+        """
+        config, arrays = load_parts(path, cls.__name__)
+        try:
+            return cls._from_parts(config, arrays)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise ModelFileError(
+                f"{path}: the parts do not make a {cls.__name__} ({error!r}). Fit and save it again."
+            ) from error
+
+
+def save_parts(
+    path: str | os.PathLike[str], kind: str, config: Mapping[str, Any], arrays: Arrays
+) -> None:
+    """Write one model folder; the JSON, written last, carries the tensors' SHA-256."""
+    folder = Path(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = save_tensors({name: np.ascontiguousarray(a) for name, a in arrays.items()})
+    _replace(folder / TENSOR_FILE, tensors)
+    text = json.dumps(
+        {
+            "schema": SCHEMA,
+            "kind": kind,
+            "tensors_sha256": hashlib.sha256(tensors).hexdigest(),
+            "config": config,
+        },
+        indent=1,
+        sort_keys=True,
+        allow_nan=False,
+    )
+    _replace(folder / CONFIG_FILE, text.encode())
+
+
+def load_parts(
+    path: str | os.PathLike[str], kind: str
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Read and check one model folder; nothing in it is ever executed."""
+    folder = Path(path)
+    head = _read_head(folder)
+    if head.get("schema") != SCHEMA:
+        raise ModelFileError(
+            f"{folder}: schema {head.get('schema')!r}, this version reads {SCHEMA}"
+        )
+    if head.get("kind") != kind:
+        raise ModelFileError(f"{folder}: holds a {head.get('kind')!r}, wanted a {kind!r}")
+    tensors = _read(folder / TENSOR_FILE)
+    if hashlib.sha256(tensors).hexdigest() != head.get("tensors_sha256"):
+        raise ModelFileError(f"{folder}: {TENSOR_FILE} does not match its checksum; restore a copy")
+    try:
+        arrays = load_tensors(tensors)
+    except SafetensorError as error:
+        raise ModelFileError(f"{folder}: {TENSOR_FILE} cannot be read ({error})") from error
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            raise ModelFileError(f"{folder}: tensor {name!r} holds NaN; restore a copy")
+    return head["config"], arrays
+
+
+def refuse_other_tags(found: tuple[str, ...], fitted: tuple[str, ...]) -> None:
+    """Raise `DataError` where a frame's tags are not the fitted ones, naming the difference."""
+    if found == fitted:
+        return
+    missing = [tag for tag in fitted if tag not in found]
+    extra = [tag for tag in found if tag not in fitted]
+    raise DataError(
+        f"the model was fitted on other tags: missing {missing or 'none'}, unknown "
+        f"{extra or 'none'}. Wanted, in this order: {list(fitted)}."
+    )
+
+
+def _read_head(folder: Path) -> dict[str, Any]:
+    text = _read(folder / CONFIG_FILE, limit=MAX_CONFIG_BYTES)
+    try:
+        head = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{folder}: {CONFIG_FILE} is not JSON ({error})") from error
+    if not isinstance(head, dict) or not isinstance(head.get("config"), dict):
+        raise ModelFileError(f"{folder}: {CONFIG_FILE} is not a model description")
+    return head
+
+
+def _read(path: Path, limit: int | None = None) -> bytes:
+    try:
+        if limit is not None and path.stat().st_size > limit:
+            raise ModelFileError(f"{path}: larger than {limit} bytes, refused")
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise MissingFileError(f"{path}: no such file. Is {path.parent} a model folder?") from error
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write `content` so that a crash leaves the old file or the new one, never half of one."""
+    draft = path.with_name(path.name + ".tmp")
+    with open(draft, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, path)
