@@ -1,0 +1,152 @@
+"""SQLite tables: one file in write-ahead mode, one writer, readers that never wait."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from sensorssm.errors import StoreError
+from sensorssm_pipelines.store import schema
+from sensorssm_pipelines.store.rows import (
+    conform,
+    from_sqlite,
+    microseconds,
+    require_key,
+    to_sqlite,
+)
+from sensorssm_pipelines.store.schema import Table
+
+_VERSION = 1
+_BUSY_S = 10.0
+
+
+class Database:
+    """The SQLite half of a store."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def create(self) -> None:
+        """Make the file and its tables where they are not there yet."""
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with self._connect() as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+        if self.check_version() == 0:
+            with self.transaction() as connection:
+                for table in schema.DATABASE:
+                    connection.execute(_create_sql(table))
+                connection.execute(f"PRAGMA user_version = {_VERSION}")
+
+    def check_version(self) -> int:
+        """Return the file's schema version (0: no tables yet); StoreError for a foreign one."""
+        with self._connect(read_only=True) as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version not in (0, _VERSION):
+            raise StoreError(
+                f"{self.file} has version {version}; this program reads version {_VERSION}. "
+                "Use another folder, or run the job again into a new one."
+            )
+        return version
+
+    def write(self, table: Table, frame: pl.DataFrame) -> None:
+        """Insert the rows of `frame`, replacing those with the same key, in one transaction."""
+        rows = conform(table, frame)
+        sql = _UPSERT.get(table.name) or table.upsert_sql()
+        if table is schema.ALARM_EVENTS:
+            rows = rows.drop("seq")
+        require_key(table, rows)
+        with self.transaction() as connection:
+            connection.executemany(sql, to_sqlite(rows))
+
+    def read(
+        self,
+        table: Table,
+        asset: str | None = None,
+        start: datetime | str | None = None,
+        end: datetime | str | None = None,
+    ) -> pl.DataFrame:
+        """Return the rows of one asset, or of all, with ``start <= time < end``, by key."""
+        wanted = [
+            (f"{table.time} >= ?", microseconds(start) if table.time else None),
+            (f"{table.time} < ?", microseconds(end) if table.time else None),
+            ("asset = ?", asset if table.has_asset else None),
+        ]
+        clauses = [(sql, value) for sql, value in wanted if value is not None]
+        where = f" WHERE {' AND '.join(sql for sql, _ in clauses)}" if clauses else ""
+        query = (
+            f"SELECT {', '.join(table.columns)} FROM {table.name}{where} "
+            f"ORDER BY {', '.join(table.key)}"
+        )
+        with self._connect(read_only=True) as connection:
+            rows = connection.execute(query, [value for _, value in clauses]).fetchall()
+        return from_sqlite(table, rows)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection inside one transaction that is committed, or leaves no trace."""
+        with self._connect() as connection:
+            # IMMEDIATE: a read that turns into a write fails at once, whatever the time-out.
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def _connect(self, *, read_only: bool = False) -> Iterator[sqlite3.Connection]:
+        """Give a connection of its own: short reads never hold the write-ahead log back."""
+        uri = f"{self.file.resolve().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+        connection = None
+        try:
+            connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None)
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA trusted_schema = OFF")
+            yield connection
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{self.file}: {error}. Check that the folder holds a store and can be written."
+            ) from error
+        finally:
+            if connection is not None:
+                connection.close()
+
+
+def _create_sql(table: Table) -> str:
+    if table is not schema.ALARM_EVENTS:
+        return table.create_sql()
+    return (
+        "CREATE TABLE IF NOT EXISTS alarm_events (seq INTEGER PRIMARY KEY, alarm_id TEXT NOT NULL, "
+        "time INTEGER NOT NULL, kind TEXT NOT NULL, who TEXT, why TEXT, "
+        "UNIQUE (alarm_id, time, kind)) STRICT"
+    )
+
+
+def _keep_acknowledged(sql: str) -> str:
+    """Return the alarms' upsert so that a later write never takes an acknowledgement back."""
+    for name in ("acknowledged", "acknowledged_by"):
+        sql = sql.replace(
+            f"{name} = excluded.{name}", f"{name} = coalesce(alarms.{name}, excluded.{name})"
+        )
+    return sql.replace(
+        "state = excluded.state",
+        "state = iif(excluded.state = 'OPEN' AND alarms.acknowledged IS NOT NULL, "
+        "'ACKNOWLEDGED', excluded.state)",
+    )
+
+
+#: The tables whose rows are not simply replaced.
+_UPSERT = {
+    "latest": schema.LATEST.upsert_sql() + " WHERE excluded.time >= latest.time",
+    "alarms": _keep_acknowledged(schema.ALARMS.upsert_sql()),
+    "alarm_events": (
+        "INSERT INTO alarm_events (alarm_id, time, kind, who, why) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT (alarm_id, time, kind) DO NOTHING"
+    ),
+}

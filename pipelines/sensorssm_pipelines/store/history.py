@@ -1,0 +1,125 @@
+"""Parquet tables: one folder an asset, one file a month, each replaced whole by a rename."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+import polars as pl
+
+from sensorssm.errors import StoreError
+from sensorssm_pipelines.store.rows import as_utc, conform
+from sensorssm_pipelines.store.schema import Table
+
+_NO_ASSET = "__HIVE_DEFAULT_PARTITION__"  # Hive's own word for a partition without a value
+_UNDATED = "undated"
+
+
+class History:
+    """The Parquet half of a store.
+
+    A month is merged with what it held, sorted by the table's key, written beside the old file
+    and renamed over it: a reader sees the old month or the new one, never a half of it, and
+    writing the same rows again changes nothing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, table: Table, frame: pl.DataFrame) -> None:
+        """Insert the rows of `frame`, replacing those with the same key."""
+        rows = conform(table, frame).with_columns(
+            _month=pl.col(table.time or "").dt.strftime("%Y-%m")
+        )
+        for (asset, month), part in rows.group_by("asset", "_month", maintain_order=True):
+            path = self._folder(table, asset) / f"{month or _UNDATED}.parquet"
+            _merge(table, path, part.drop("asset", "_month"))
+
+    def read(
+        self,
+        table: Table,
+        asset: str | None = None,
+        start: datetime | str | None = None,
+        end: datetime | str | None = None,
+    ) -> pl.DataFrame:
+        """Return the rows of one asset, or of all, with ``start <= time < end``, by key."""
+        low, high = as_utc(start), as_utc(end)
+        folders = [self._folder(table, asset)] if asset is not None else self._folders(table)
+        parts = [
+            part for folder in folders if (part := _read(table, folder, low, high)) is not None
+        ]
+        return pl.concat(parts) if parts else pl.DataFrame(schema=table.schema)
+
+    def clear(self, table: Table) -> None:
+        """Drop every row of a table."""
+        shutil.rmtree(self.folder / table.name, ignore_errors=True)
+
+    def _folder(self, table: Table, asset: str | None) -> Path:
+        return self.folder / table.name / f"asset={_NO_ASSET if asset is None else _safe(asset)}"
+
+    def _folders(self, table: Table) -> list[Path]:
+        return sorted((self.folder / table.name).glob("asset=*"))
+
+
+def _safe(asset: str) -> str:
+    """Return an asset's name as a folder name that cannot leave its parent."""
+    return quote(asset, safe=" ").replace(".", "%2E")
+
+
+def _asset(folder: Path) -> str | None:
+    name = folder.name.removeprefix("asset=")
+    return None if name == _NO_ASSET else unquote(name)
+
+
+def _merge(table: Table, path: Path, rows: pl.DataFrame) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        rows = pl.concat([_load(path), rows])
+    rows = rows.unique(subset=list(table.key), keep="last", maintain_order=True).sort(*table.key)
+    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
+    os.close(handle)
+    try:
+        rows.write_parquet(temporary, compression="zstd", statistics=True)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _load(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path, hive_partitioning=False)
+    except pl.exceptions.PolarsError as error:
+        raise StoreError(
+            f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}. "
+            "Move it away and run the job again."
+        ) from error
+
+
+def _read(
+    table: Table, folder: Path, low: datetime | None, high: datetime | None
+) -> pl.DataFrame | None:
+    parts = []
+    for path in sorted(folder.glob("*.parquet")):
+        if not _overlaps(path.stem, low, high):
+            continue
+        rows = _load(path)
+        if low is not None:
+            rows = rows.filter(pl.col(table.time or "") >= low)
+        if high is not None:
+            rows = rows.filter(pl.col(table.time or "") < high)
+        parts.append(rows)
+    if not parts:
+        return None
+    asset = pl.lit(_asset(folder), dtype=pl.String).alias("asset")
+    return pl.concat(parts).select(asset, pl.exclude("asset")).select(*table.columns)
+
+
+def _overlaps(month: str, low: datetime | None, high: datetime | None) -> bool:
+    if month == _UNDATED:
+        return low is None and high is None
+    return (low is None or month >= f"{low:%Y-%m}") and (high is None or month <= f"{high:%Y-%m}")

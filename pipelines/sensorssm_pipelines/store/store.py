@@ -1,0 +1,229 @@
+"""The result store: the only border between the pipelines and the dashboard."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+
+from sensorssm.errors import StoreError
+from sensorssm_pipelines.store import schema
+from sensorssm_pipelines.store.database import Database
+from sensorssm_pipelines.store.history import History
+from sensorssm_pipelines.store.rows import microseconds
+from sensorssm_pipelines.store.schema import Table
+
+Moment = datetime | str | None
+
+
+class Store:
+    """A folder of results: ``results.db`` (SQLite) and ``history/`` (Parquet).
+
+    One process writes; any number of processes and threads read meanwhile. Every `write_*` takes
+    a Polars frame with the table's columns (a column left out is null) and is idempotent: the
+    same key again replaces the row. Every `read_*` returns the rows of one asset, or of all, with
+    ``start <= time < end``, ordered by key, with times in UTC.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder; made when it is missing, unless `read_only`.
+    read_only : bool
+        Refuse every write, and a folder that holds no store.
+
+    Raises
+    ------
+    StoreError : no store there, a store of another version, or a file that is not one.
+    """
+
+    def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
+        self.path = Path(path)
+        self.read_only = read_only
+        self._database = Database(self.path / "results.db")
+        self._history = History(self.path / "history")
+        if read_only:
+            if not self._database.file.exists():
+                raise StoreError(
+                    f"no store in {self.path}: it has no results.db. "
+                    "Make one with `sensorssm demo` or `sensorssm run RECIPE`."
+                )
+            self._database.check_version()
+        else:
+            self._database.create()
+
+    def assets(self) -> list[str]:
+        """Return the names of the assets, in order."""
+        return self.read_assets()["asset"].to_list()
+
+    def acknowledge(self, alarm_id: str, who: str, why: str, at: datetime | None = None) -> None:
+        """Record that `who` has seen an alarm; the first acknowledgement stays.
+
+        Raises
+        ------
+        StoreError : the store is read-only, or has no such alarm.
+        """
+        self._refuse_if_read_only()
+        moment = microseconds(at or datetime.now(UTC))
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "SELECT acknowledged FROM alarms WHERE id = ?", (alarm_id,)
+            ).fetchone()
+            if row is None:
+                raise StoreError(
+                    f"no alarm {alarm_id!r} in {self.path}. List them with read_alarms()."
+                )
+            if row[0] is not None:
+                return
+            connection.execute(
+                "UPDATE alarms SET acknowledged = ?, acknowledged_by = ?, "
+                "state = iif(state = 'OPEN', 'ACKNOWLEDGED', state) WHERE id = ?",
+                (moment, who, alarm_id),
+            )
+            connection.execute(
+                "INSERT INTO alarm_events (alarm_id, time, kind, who, why) "
+                "VALUES (?, ?, 'ACKNOWLEDGED', ?, ?)",
+                (alarm_id, moment, who, why),
+            )
+
+    def clear(self) -> None:
+        """Drop all results but the table of runs: a run rebuilds its store."""
+        self._refuse_if_read_only()
+        with self._database.transaction() as connection:
+            for table in schema.DATABASE:
+                if table is not schema.RUNS:
+                    connection.execute(f"DELETE FROM {table.name}")
+        for table in schema.HISTORY:
+            self._history.clear(table)
+
+    def write_assets(self, frame: pl.DataFrame) -> None:
+        self._write(self._database, schema.ASSETS, frame)
+
+    def write_tags(self, frame: pl.DataFrame) -> None:
+        self._write(self._database, schema.TAGS, frame)
+
+    def write_scores(self, frame: pl.DataFrame) -> None:
+        self._write(self._database, schema.SCORES, frame)
+
+    def write_latest(self, frame: pl.DataFrame) -> None:
+        """Set each asset's newest score and state; an older time never replaces a newer one."""
+        self._write(self._database, schema.LATEST, frame)
+
+    def write_alarms(self, frame: pl.DataFrame) -> None:
+        """Open, change or clear alarms; what an operator acknowledged stays acknowledged."""
+        self._write(self._database, schema.ALARMS, frame)
+
+    def write_alarm_events(self, frame: pl.DataFrame) -> None:
+        """Append to the journal of alarms; an event that is there already is left as it is."""
+        self._write(self._database, schema.ALARM_EVENTS, frame)
+
+    def write_labels(self, frame: pl.DataFrame) -> None:
+        self._write(self._database, schema.LABELS, frame)
+
+    def write_metrics(self, frame: pl.DataFrame) -> None:
+        self._write(self._database, schema.METRICS, frame)
+
+    def write_runs(self, frame: pl.DataFrame) -> None:
+        self._write(self._database, schema.RUNS, frame)
+
+    def write_heartbeat(self, frame: pl.DataFrame) -> None:
+        self._write(self._database, schema.HEARTBEAT, frame)
+
+    def write_readings(self, frame: pl.DataFrame) -> None:
+        self._write(self._history, schema.READINGS, frame)
+
+    def write_explanations(self, frame: pl.DataFrame) -> None:
+        self._write(self._history, schema.EXPLANATIONS, frame)
+
+    def write_forecasts(self, frame: pl.DataFrame) -> None:
+        self._write(self._history, schema.FORECASTS, frame)
+
+    def write_quarantine(self, frame: pl.DataFrame) -> None:
+        self._write(self._history, schema.QUARANTINE, frame)
+
+    def read_assets(
+        self, asset: str | None = None, start: Moment = None, end: Moment = None
+    ) -> pl.DataFrame:
+        return self._database.read(schema.ASSETS, asset, start, end)
+
+    def read_tags(
+        self, asset: str | None = None, start: Moment = None, end: Moment = None
+    ) -> pl.DataFrame:
+        return self._database.read(schema.TAGS, asset, start, end)
+
+    def read_scores(
+        self, asset: str | None = None, start: Moment = None, end: Moment = None
+    ) -> pl.DataFrame:
+        return self._database.read(schema.SCORES, asset, start, end)
+
+    def read_latest(
+        self, asset: str | None = None, start: Moment = None, end: Moment = None
+    ) -> pl.DataFrame:
+        return self._database.read(schema.LATEST, asset, start, end)
+
+    def read_alarms(
+        self, asset: str | None = None, start: Moment = None, end: Moment = None
+    ) -> pl.DataFrame:
+        """Return alarms by the time they opened."""
+        return self._database.read(schema.ALARMS, asset, start, end)
+
+    def read_alarm_events(
+        self, asset: str | None = None, start: Moment = None, end: Moment = None
+    ) -> pl.DataFrame:
+        """Return the journal of alarms in the order it was written."""
+        alarms = None if asset is None else self.read_alarms(asset)["id"]
+        events = self._database.read(schema.ALARM_EVENTS, None, start, end).sort("seq")
+        return (
+            events if alarms is None else events.filter(pl.col("alarm_id").is_in(alarms.implode()))
+        )
+
+    def read_labels(
+        self, asset: str | None = None, start: Moment = None, end: Moment = None
+    ) -> pl.DataFrame:
+        """Return labelled spans by the time they started."""
+        return self._database.read(schema.LABELS, asset, start, end)
+
+    def read_metrics(
+        self, asset: str | None = None, start: Moment = None, end: Moment = None
+    ) -> pl.DataFrame:
+        return self._database.read(schema.METRICS, asset, start, end)
+
+    def read_runs(
+        self, asset: str | None = None, start: Moment = None, end: Moment = None
+    ) -> pl.DataFrame:
+        """Return the runs by the time they started; a run belongs to no single asset."""
+        return self._database.read(schema.RUNS, asset, start, end)
+
+    def read_heartbeat(
+        self, asset: str | None = None, start: Moment = None, end: Moment = None
+    ) -> pl.DataFrame:
+        return self._database.read(schema.HEARTBEAT, asset, start, end)
+
+    def read_readings(
+        self, asset: str | None = None, start: Moment = None, end: Moment = None
+    ) -> pl.DataFrame:
+        return self._history.read(schema.READINGS, asset, start, end)
+
+    def read_explanations(
+        self, asset: str | None = None, start: Moment = None, end: Moment = None
+    ) -> pl.DataFrame:
+        return self._history.read(schema.EXPLANATIONS, asset, start, end)
+
+    def read_forecasts(
+        self, asset: str | None = None, start: Moment = None, end: Moment = None
+    ) -> pl.DataFrame:
+        """Return forecasts by the time they are for."""
+        return self._history.read(schema.FORECASTS, asset, start, end)
+
+    def read_quarantine(
+        self, asset: str | None = None, start: Moment = None, end: Moment = None
+    ) -> pl.DataFrame:
+        return self._history.read(schema.QUARANTINE, asset, start, end)
+
+    def _write(self, part: Database | History, table: Table, frame: pl.DataFrame) -> None:
+        self._refuse_if_read_only()
+        part.write(table, frame)
+
+    def _refuse_if_read_only(self) -> None:
+        if self.read_only:
+            raise StoreError(f"the store in {self.path} was opened read-only. Open it to write.")

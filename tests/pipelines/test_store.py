@@ -1,0 +1,245 @@
+"""The result store: what is written comes back, twice is once, and readers never see a half."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from sensorssm.errors import StoreError
+from sensorssm_pipelines.store import Store, schema
+
+START = datetime(2026, 1, 30, 22, tzinfo=UTC)
+
+
+def moments(count: int, step: timedelta = timedelta(hours=1)) -> list[datetime]:
+    return [START + k * step for k in range(count)]
+
+
+def example(table: schema.Table, rows: int = 5) -> pl.DataFrame:
+    """Return rows of any table: distinct keys, a time that crosses a month, one null value."""
+    made = {
+        "text": [f"text {k}" for k in range(rows)],
+        "real": [0.5 + k for k in range(rows)],
+        "int": list(range(1, rows + 1)),
+        "bool": [k % 2 == 0 for k in range(rows)],
+        "time": moments(rows),
+    }
+    columns = {name: made[kind] for name, kind in table.columns.items()}
+    if table.has_asset:
+        columns["asset"] = ["pump 1"] * (rows - 1) + ["../pump.2"]
+    if table is schema.ASSETS or table is schema.LATEST:
+        columns["asset"] = [f"pump {k}" for k in range(rows)]
+    frame = pl.DataFrame(columns, schema=table.schema)
+    spare = [n for n in table.columns if n not in table.key and n not in ("asset", table.time)]
+    return frame.with_columns(pl.lit(None, frame.schema[spare[-1]]).alias(spare[-1]))
+
+
+TABLES = [*schema.DATABASE, *schema.HISTORY]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_every_table_gives_back_what_was_written_twice(tmp_path: Path, table: schema.Table) -> None:
+    """Writing the same rows again leaves one copy, equal to what was written."""
+    store, frame = Store(tmp_path / "s"), example(table)
+    for _ in range(2):
+        getattr(store, f"write_{table.name}")(frame)
+
+    read = getattr(Store(tmp_path / "s", read_only=True), f"read_{table.name}")()
+
+    assert read.schema == table.schema
+    order = ["asset", *table.key] if table.has_asset else list(table.key)
+    assert read.sort(order).equals(frame.sort(order))
+
+
+@pytest.mark.parametrize(
+    "table", [t for t in TABLES if t.time and t.has_asset], ids=lambda table: table.name
+)
+def test_a_range_is_half_open_and_of_one_asset(tmp_path: Path, table: schema.Table) -> None:
+    """``start <= time < end`` holds at both ends, also across the border of a month."""
+    store, frame = Store(tmp_path), example(table)
+    getattr(store, f"write_{table.name}")(frame)
+    start, end = START + timedelta(hours=1), START + timedelta(hours=3)
+
+    read = getattr(store, f"read_{table.name}")(None, start, end)
+
+    assert read[table.time].sort().to_list() == [start, START + timedelta(hours=2)]
+    assert set(getattr(store, f"read_{table.name}")("../pump.2")["asset"]) <= {"../pump.2"}
+
+
+def test_an_asset_name_never_leaves_the_store(tmp_path: Path) -> None:
+    """Hostile names become folders inside the store, and come back as they were."""
+    store = Store(tmp_path / "s")
+    names = ["..", "../../up", "a/b", "a=b", "%2e", "ü", "."]
+    rows = pl.DataFrame({"asset": names, "time": [START] * 7, "tag": ["t"] * 7, "value": [1.0] * 7})
+    store.write_readings(rows)
+    assert sorted(store.read_readings()["asset"]) == sorted(names)
+    assert {path.name for path in tmp_path.iterdir()} == {"s"}
+
+
+def test_a_repeated_key_is_replaced_by_the_newer_row(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    key = {"asset": "a", "time": START, "tag": "t"}
+    store.write_readings(pl.DataFrame([{**key, "value": 1.0}]))
+    store.write_readings(pl.DataFrame([{**key, "value": 2.0}]))
+    assert store.read_readings()["value"].to_list() == [2.0]
+
+
+def test_latest_never_goes_back_in_time(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for hours, score in [(2, 2.0), (1, 1.0)]:
+        time = START + timedelta(hours=hours)
+        store.write_latest(pl.DataFrame([{"asset": "a", "time": time, "score": score}]))
+    assert store.read_latest()["score"].to_list() == [2.0]
+
+
+def opened_alarm(state: str = "OPEN") -> pl.DataFrame:
+    row = {"id": "a:anomaly:x", "asset": "a", "rule": "anomaly", "state": state, "opened": START}
+    return pl.DataFrame([row])
+
+
+def test_an_acknowledgement_survives_the_engine_writing_the_alarm_again(tmp_path: Path) -> None:
+    """A replayed job re-writes its alarms as OPEN; what the operator saw stays seen."""
+    store = Store(tmp_path)
+    store.write_alarms(opened_alarm())
+    store.acknowledge("a:anomaly:x", "kim", "looking at it", at=START + timedelta(hours=1))
+    store.acknowledge("a:anomaly:x", "lee", "late click", at=START + timedelta(hours=2))
+    store.write_alarms(opened_alarm())
+    alarm = store.read_alarms().row(0, named=True)
+    assert (alarm["state"], alarm["acknowledged_by"]) == ("ACKNOWLEDGED", "kim")
+    assert alarm["acknowledged"] == START + timedelta(hours=1)
+    store.write_alarms(opened_alarm("CLEARED"))
+    assert store.read_alarms()["state"].to_list() == ["CLEARED"]
+    events = store.read_alarm_events("a").select("kind", "who", "why")
+    assert events.rows() == [("ACKNOWLEDGED", "kim", "looking at it")]
+
+
+def test_events_keep_the_order_they_were_written_in(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    kinds = ["OPENED", "CLEARED"]
+    for kind in kinds:
+        store.write_alarm_events(
+            pl.DataFrame([{"alarm_id": "b:r:1", "time": START, "kind": kind, "who": "engine"}])
+        )
+    assert store.read_alarm_events()["kind"].to_list() == kinds
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (pl.DataFrame({"asset": ["a"], "colour": ["red"]}), "no column 'colour'"),
+        (pl.DataFrame({"asset": ["a"], "score": [1.0]}), "wants 'time' in every row"),
+        (pl.DataFrame({"asset": ["a"], "time": [START], "score": ["x"]}), "does not fit"),
+    ],
+)
+def test_a_frame_that_does_not_fit_is_refused_by_name(
+    tmp_path: Path, frame: pl.DataFrame, words: str
+) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(StoreError, match=words):
+        store.write_scores(frame)
+    assert store.read_scores().is_empty()
+
+
+def test_not_a_number_is_stored_as_unknown(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    row = {"asset": "a", "time": START, "model": "m", "score": float("nan")}
+    store.write_scores(pl.DataFrame([row]))
+    assert store.read_scores()["score"].to_list() == [None]
+
+
+def test_a_read_only_store_refuses_writes_and_empty_folders(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no store in"):
+        Store(tmp_path / "none", read_only=True)
+    Store(tmp_path)
+    with pytest.raises(StoreError, match="read-only"):
+        Store(tmp_path, read_only=True).write_labels(example(schema.LABELS))
+    with pytest.raises(StoreError, match="read-only"):
+        Store(tmp_path, read_only=True).acknowledge("x", "kim", "why")
+
+
+def test_foreign_and_damaged_files_are_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write_readings(example(schema.READINGS))
+    month = next((tmp_path / "history").rglob("*.parquet"))
+    month.write_bytes(b"PAR1 not really")
+    with pytest.raises(StoreError, match="not a readable Parquet"):
+        store.read_readings()
+    with sqlite3.connect(tmp_path / "results.db") as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(StoreError, match="version 99"):
+        Store(tmp_path)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "results.db").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(StoreError, match="not a database"):
+        Store(tmp_path / "other")
+
+
+def test_a_failed_write_leaves_no_trace(tmp_path: Path) -> None:
+    """The rows of one write are all there or none is."""
+    store = Store(tmp_path)
+    good = {"asset": "a", "time": START, "model": "m", "score": 1.0}
+    with pytest.raises(StoreError):
+        store.write_scores(pl.DataFrame([good, {**good, "model": None}]))
+    assert store.read_scores().is_empty()
+
+
+def test_clear_keeps_only_the_runs(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for table in TABLES:
+        getattr(store, f"write_{table.name}")(example(table))
+    store.clear()
+    left = [t.name for t in TABLES if not getattr(store, f"read_{t.name}")().is_empty()]
+    assert left == ["runs"]
+
+
+def _write_batches(path: Path, batches: int) -> None:
+    store = Store(path)
+    for k in range(batches):
+        rows = [
+            {"asset": "a", "time": START, "model": f"m{row}", "score": float(k)}
+            for row in range(50)
+        ]
+        store.write_scores(pl.DataFrame(rows))
+        values = [{"asset": "a", "time": t, "tag": "t", "value": float(k)} for t in moments(50)]
+        store.write_readings(pl.DataFrame(values))
+
+
+def test_readers_see_whole_writes_while_a_process_writes(tmp_path: Path) -> None:
+    """Every read during 40 rewrites sees all 50 rows of one write, never a mixture."""
+    _write_batches(tmp_path, 1)
+    writer = multiprocessing.get_context("spawn").Process(
+        target=_write_batches, args=(tmp_path, 40)
+    )
+    writer.start()
+    reader, seen, mixed = Store(tmp_path, read_only=True), set(), []
+    while writer.is_alive():
+        scores, values = reader.read_scores("a")["score"], reader.read_readings("a")
+        seen.add(scores[0])
+        if scores.n_unique() != 1 or scores.len() != 50 or values.height != 50:
+            mixed.append((scores, values))
+    writer.join()
+    assert writer.exitcode == 0
+    assert not mixed
+    assert len(seen) > 3  # else the reader never met the writer
+
+
+def test_one_store_serves_many_threads(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write_scores(example(schema.SCORES))
+    lengths: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: lengths.append(store.read_scores().height))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert lengths == [5] * 8
