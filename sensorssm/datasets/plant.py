@@ -1,0 +1,199 @@
+"""A small plant with real physics, controllers, weather, production and labelled faults."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorssm.datasets.design import draw_design
+from sensorssm.datasets.faults import (
+    Fault,
+    check_fault,
+    default_faults,
+    equipment_wear,
+    sensor_faults,
+)
+from sensorssm.datasets.sensors import Sensors
+from sensorssm.datasets.tags import DECIMALS, LAG_S, NOISE, TAGS, Tag
+from sensorssm.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sensorssm.datasets.surroundings import Weather
+
+FloatArray = NDArray[np.float64]
+
+#: Longest integration step; the valve, the speed and the cooler need it short.
+_STEP_S = 10.0
+_NORMAL_SHARE = 0.6
+
+# Streams of random numbers: one for each thing that is drawn, so that a fault changes no other.
+_WEATHER, _FAULTS, _DESIGN, _DRIVE, _NOISE = range(5)
+
+
+@dataclass(frozen=True)
+class Plant:
+    """Readings of a simulated plant on one regular grid, and what was wrong with it when.
+
+    Attributes
+    ----------
+    time : (n,) datetime64[ns], UTC
+    values : asset -> (n, M) float64 in the order of `tags` and in their units, none missing
+    faults : sorted by start
+    normal_until : the first instant at which a fault may be found; the end without faults
+    period_s : seconds between rows
+    """
+
+    time: NDArray[np.datetime64]
+    values: dict[str, FloatArray]
+    tags: tuple[Tag, ...]
+    faults: tuple[Fault, ...]
+    normal_until: np.datetime64
+    period_s: float
+
+    @cached_property
+    def assets(self) -> tuple[str, ...]:
+        """Names of the assets, in order."""
+        return tuple(self.values)
+
+    def labels(self, asset: str) -> NDArray[np.bool_]:
+        """Return where `asset` has a fault, shape (n,)."""
+        if asset not in self.values:
+            raise ConfigError.for_key(asset, self.assets, "the assets of this plant")
+        faulty = np.zeros(len(self.time), dtype=np.bool_)
+        for fault in self.faults:
+            if fault.asset == asset:
+                faulty |= (self.time >= fault.started) & (self.time < fault.ended)
+        return faulty
+
+
+def simulate_plant(
+    *,
+    assets: int = 2,
+    days: float = 56,
+    period: str = "5min",
+    seed: int = 0,
+    faults: Literal["default"] | Sequence[Fault] | None = "default",
+    start: str = "2026-01-05",
+) -> Plant:
+    """Return the readings of `assets` pump skids under one sky.
+
+    Everything is drawn from `seed`, and faults are drawn apart: the same seed with other faults
+    is the same plant, equal to the last bit until the first fault starts.
+
+    Parameters
+    ----------
+    assets : number of skids, named "skid-1", "skid-2", ...
+    days : length of the record; with default faults the first 60 % are free of faults
+    period : time between rows in whole seconds, such as "30s", "5min", "1h"
+    faults : "default" for one fault of each of `FAULT_KINDS` dealt to the assets, None for a
+        healthy plant, or your own
+    start : instant of the first row, UTC
+
+    Raises
+    ------
+    ConfigError : a setting is out of range, or a fault cannot happen in this plant.
+    """
+    period_s = _parse_period(period)
+    names = _name_assets(assets)
+    time = _make_grid(start, days, period_s)
+    normal_until, planned = _plan_faults(faults, names, time, seed)
+    site = _Site(seed, time, float(period_s), planned)
+    values = {name: site.run(number, name)[0] for number, name in enumerate(names)}
+    return Plant(time, values, TAGS, planned, normal_until, float(period_s))
+
+
+@dataclass(frozen=True)
+class _Site:
+    """What all skids of a plant share."""
+
+    seed: int
+    time: NDArray[np.datetime64]
+    period_s: float
+    faults: tuple[Fault, ...]
+
+    @cached_property
+    def weather(self) -> Weather:
+        from sensorssm.datasets.surroundings import make_weather  # loads numba
+
+        return make_weather(_stream(self.seed, _WEATHER), self.time, self.period_s)
+
+    def run(self, number: int, name: str) -> tuple[FloatArray, FloatArray]:
+        """Return the readings (n, M) of one skid and its tank's ledger (n, 4)."""
+        from sensorssm.datasets.skid import run_skid  # loads numba
+        from sensorssm.datasets.surroundings import make_drive
+
+        steps = math.ceil(self.period_s / _STEP_S)
+        step_s = self.period_s / steps
+        own = [fault for fault in self.faults if fault.asset == name]
+        design = draw_design(_stream(self.seed, _DESIGN, number))
+        rng = _stream(self.seed, _DRIVE, number)
+        drive = make_drive(rng, self.time, self.period_s, self.weather, design)
+        noise = _stream(self.seed, _NOISE, number).standard_normal((len(self.time), len(TAGS)))
+        offset, frozen = sensor_faults(own, self.time)
+        sensors = Sensors(
+            noise=noise * NOISE,
+            offset=offset,
+            frozen=frozen,
+            gain=1.0 - np.exp(-step_s / LAG_S),
+            low=np.array([tag.low for tag in TAGS]),
+            high=np.array([tag.high for tag in TAGS]),
+            scale=np.power(10.0, DECIMALS, dtype=np.float64),
+        )
+        return run_skid(design, drive, equipment_wear(own, self.time), sensors, step_s, steps)
+
+
+def _stream(seed: int, purpose: int, number: int = 0) -> np.random.Generator:
+    return np.random.default_rng([seed, purpose, number])
+
+
+def _parse_period(period: str) -> int:
+    match = re.fullmatch(r"(\d+)(s|min|h)", period)
+    seconds = int(match[1]) * {"s": 1, "min": 60, "h": 3600}[match[2]] if match else 0
+    if not 1 <= seconds <= 86400:
+        raise ConfigError(
+            f'period must be 1s to 24h, such as "30s", "5min", "1h"; found {period!r}.'
+        )
+    return seconds
+
+
+def _name_assets(assets: int) -> tuple[str, ...]:
+    if assets < 1:
+        raise ConfigError(f"a plant needs at least one asset, found assets={assets}.")
+    return tuple(f"skid-{number}" for number in range(1, assets + 1))
+
+
+def _make_grid(start: str, days: float, period_s: int) -> NDArray[np.datetime64]:
+    try:
+        first = np.datetime64(start, "ns")
+    except ValueError as error:
+        raise ConfigError(f'start must be a date such as "2026-01-05", found {start!r}.') from error
+    rows = int(days * 86400 // period_s) if math.isfinite(days) else 0
+    if rows < 2 or np.isnat(first):
+        raise ConfigError(f"days={days} from {start!r} gives {rows} rows of {period_s} s; need 2.")
+    return first + np.arange(rows) * np.timedelta64(period_s, "s").astype("timedelta64[ns]")
+
+
+def _plan_faults(
+    faults: Literal["default"] | Sequence[Fault] | None,
+    names: tuple[str, ...],
+    time: NDArray[np.datetime64],
+    seed: int,
+) -> tuple[np.datetime64, tuple[Fault, ...]]:
+    """Return the end of the fault-free part and the faults in order of their start."""
+    if isinstance(faults, str):
+        if faults != "default":
+            raise ConfigError(f'faults must be "default", None or faults, found {faults!r}.')
+        later = time[int(_NORMAL_SHARE * len(time)) :]
+        return later[0], default_faults(names, later, _stream(seed, _FAULTS))
+    planned = tuple(sorted(faults or (), key=lambda fault: (fault.started, fault.asset)))
+    for fault in planned:
+        check_fault(fault, names)
+    end = time[-1] + (time[1] - time[0])
+    return min([end, *(fault.started for fault in planned)]), planned
