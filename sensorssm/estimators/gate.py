@@ -1,0 +1,93 @@
+"""Whether a correction earns its place: tuned on one part of validation, judged on a later one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Validation rows of all assets: those to tune on, and later ones in blocks to judge by."""
+
+    tune: Rows
+    blocks: tuple[Rows, ...]
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether there is something to tune on and something in every block."""
+        return len(self.tune) > 0 and all(len(block) > 0 for block in self.blocks)
+
+
+def split_validation(rows: Rows, starts: Rows, *, horizon: int, blocks: int) -> Split:
+    """Split every asset's validation rows in time: tune, a gap, then `blocks` blocks to judge.
+
+    The gap of one horizon (at most a quarter of the rows) keeps the targets that tuning has seen
+    out of those that judge. The same share of every asset's record goes to each part.
+    """
+    rows = np.sort(rows)
+    tune: list[Rows] = []
+    judged: list[list[Rows]] = [[] for _ in range(blocks)]
+    for own in np.split(rows, np.searchsorted(rows, starts[1:])):
+        half = len(own) // 2
+        gap = min(horizon, len(own) // 4)
+        tune.append(own[:half])
+        for block, part in zip(judged, np.array_split(own[half + gap :], blocks), strict=True):
+            block.append(part)
+    return Split(np.concatenate(tune), tuple(np.concatenate(parts) for parts in judged))
+
+
+def shrinkage(residual: NDArray, correction: NDArray) -> NDArray[np.float64]:
+    """Return, per tag, how much of a correction to believe: 0 to 1, shape (M,).
+
+    The least-squares share of the correction in the residual (k, H, M), and 0 where the correction
+    at that share does not lower the mean absolute error too.
+    """
+    residual, correction = residual.astype(np.float64), correction.astype(np.float64)
+    there = np.isfinite(residual)
+    correction = np.where(there, correction, 0.0)
+    residual = np.where(there, residual, 0.0)
+    power = (correction**2).sum((0, 1))
+    share = (residual * correction).sum((0, 1)) / np.maximum(power, np.finfo(float).tiny)
+    share = np.clip(share, 0.0, 1.0)
+    left = np.abs(residual - share * correction).sum((0, 1))
+    return np.where(left < np.abs(residual).sum((0, 1)), share, 0.0)
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Relative improvement in each judging block, of the pinball loss at 0.5 and of the square."""
+
+    absolute: NDArray[np.float64]
+    square: NDArray[np.float64]
+
+    @property
+    def mean(self) -> float:
+        """The improvement of the pinball loss, mean over blocks."""
+        return float(self.absolute.mean())
+
+    @property
+    def is_earned(self) -> bool:
+        """Whether the mean is above zero by one standard error, with the square no worse."""
+        error = self.absolute.std(ddof=1) / np.sqrt(len(self.absolute))
+        return bool(self.mean - error > 0 and self.square.mean() >= 0)
+
+
+def gain(pairs: list[tuple[NDArray, NDArray]]) -> Gain:
+    """Return the gain of corrections over none, from one (residual, correction) pair a block."""
+    absolute, square = [], []
+    for residual, correction in pairs:
+        there = np.isfinite(residual)
+        before = residual[there].astype(np.float64)
+        after = before - correction[there]
+        absolute.append(_improvement(np.abs(before).sum(), np.abs(after).sum()))
+        square.append(_improvement((before**2).sum(), (after**2).sum()))
+    return Gain(np.array(absolute), np.array(square))
+
+
+def _improvement(before: float, after: float) -> float:
+    return float(1.0 - after / before) if before > 0 else 0.0

@@ -1,0 +1,115 @@
+"""The two state space layers: Algorithm 1, fixed in time, and Algorithm 2, selected by the input.
+
+Both are diagonal, ``h[t] = exp(delta A) h[t-1] + drive[t]`` and ``y[t] = <C, h[t]> + D x[t]``, and
+both run on one operator, `sensorssm_kernels.selective_scan`. A row that comes after `elapsed` steps
+instead of one has its delta multiplied by `elapsed`.
+
+References
+----------
+Gu and Dao 2023, arXiv:2312.00752, section 3.2, Algorithms 1 and 2.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from sensorssm.models.init import delta_bias, linear, log_decay, uniform
+from sensorssm_kernels import selective_scan
+
+
+class FixedSSM(nn.Module):
+    """Algorithm 1: A, B, C and delta are learned, and the same at every step.
+
+    Discretised by an exact zero-order hold: the state is right between steps too, for an input that
+    holds its value. Each of the D N states is a channel of its own to the operator, as B and C are
+    different in every channel.
+    """
+
+    def __init__(self, dim: int, state_size: int = 16, *, generator: Generator | None = None):
+        super().__init__()
+        self.A_log = nn.Parameter(log_decay(dim, state_size))
+        self.B = nn.Parameter(torch.ones(dim, state_size))
+        self.C = nn.Parameter(uniform(dim, state_size, bound=1.0, generator=generator))
+        self.delta_bias = nn.Parameter(delta_bias(dim, generator=generator))
+        self.D = nn.Parameter(torch.ones(dim))
+
+    def init_state(self, batch: int) -> Tensor:
+        """Return the state before the first step, shape (B, D, N)."""
+        return self.A_log.new_zeros(batch, *self.A_log.shape)
+
+    def forward(
+        self, x: Tensor, state: Tensor, elapsed: Tensor | None = None, gate: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return outputs (B, L, D) and the state after the last step, (B, D, N).
+
+        Parameters
+        ----------
+        x, gate : Tensor, shape (B, L, D); the output is multiplied by SiLU of the gate
+        state : Tensor, shape (B, D, N)
+        elapsed : Tensor, shape (B, L), steps since the row before; one each when left out
+        """
+        batch, length = x.shape[:2]
+        A = -torch.exp(self.A_log)
+        delta = F.softplus(self.delta_bias)[:, None]  # (D, 1), over states
+        if elapsed is not None:
+            delta = delta * elapsed[..., None, None]  # (B, L, D, 1)
+        gain = torch.expm1(delta * A) / (delta * A) * self.B
+        ones = x.new_ones(batch, length, 1)
+        states, last = selective_scan(
+            (gain * x[..., None]).flatten(2),
+            delta.expand(batch, length, *A.shape).flatten(2),
+            A.reshape(-1, 1),
+            ones,
+            ones,
+            delta_softplus=False,
+            initial_state=state.reshape(batch, -1, 1),
+        )
+        y = (states.unflatten(2, A.shape) * self.C).sum(-1) + self.D * x
+        return y if gate is None else y * F.silu(gate), last.view_as(state)
+
+
+class SelectiveSSM(nn.Module):
+    """Algorithm 2: delta, B and C follow from the input, so a step can be kept or let pass.
+
+    Parameters have the names of Mamba's code (`D` is the skip), so that its checkpoints load.
+    """
+
+    def __init__(
+        self, dim: int, state_size: int = 16, rank: int = 1, *, generator: Generator | None = None
+    ):
+        super().__init__()
+        self.sizes = [rank, state_size, state_size]
+        self.x_proj = linear(dim, sum(self.sizes), bias=False, generator=generator)
+        self.dt_proj = linear(rank, dim, generator=generator)
+        self.A_log = nn.Parameter(log_decay(dim, state_size))
+        self.D = nn.Parameter(torch.ones(dim))
+        with torch.no_grad():
+            self.dt_proj.bias.copy_(delta_bias(dim, generator=generator))
+
+    def init_state(self, batch: int) -> Tensor:
+        """Return the state before the first step, shape (B, D, N)."""
+        return self.A_log.new_zeros(batch, *self.A_log.shape)
+
+    def forward(
+        self, x: Tensor, state: Tensor, elapsed: Tensor | None = None, gate: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return outputs and state; arguments and shapes are those of `FixedSSM.forward`."""
+        step, B, C = self.x_proj(x).split(self.sizes, dim=-1)
+        delta, bias = F.linear(step, self.dt_proj.weight), self.dt_proj.bias
+        if elapsed is not None:  # time multiplies delta itself, so softplus comes before it
+            delta, bias = F.softplus(delta + bias) * elapsed[..., None], None
+        A = -torch.exp(self.A_log)
+        return selective_scan(
+            x,
+            delta,
+            A,
+            B,
+            C,
+            self.D,
+            gate,
+            bias,
+            delta_softplus=elapsed is None,
+            initial_state=state,
+        )
