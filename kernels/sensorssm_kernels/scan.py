@@ -1,0 +1,98 @@
+"""The selective scan: one function, one registered operator, three implementations."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sensorssm_kernels.backends import choose_backend
+from sensorssm_kernels.scan_checks import check_scan
+from sensorssm_kernels.scan_ops import needs_states, scan_op
+from sensorssm_kernels.scan_ref import selective_scan_ref
+
+
+def selective_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D_skip: Tensor | None = None,
+    z: Tensor | None = None,
+    delta_bias: Tensor | None = None,
+    *,
+    delta_softplus: bool = True,
+    initial_state: Tensor | None = None,
+    lengths: Tensor | None = None,
+    cu_seqlens: Tensor | None = None,
+    backend: str = "auto",
+    check_values: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Return the output and the last state of a diagonal selective state space model.
+
+    ::
+
+        delta[t] = softplus(delta[t] + delta_bias)
+        h[t] = exp(delta[t] A) h[t-1] + delta[t] B[t] u[t]
+        y[t] = (sum_n C[t, n] h[t, n] + D_skip u[t]) silu(z[t])
+
+    Differentiable in every tensor, the initial and the last state included. The time between
+    readings enters through `delta`: with `delta_softplus=False`, pass softplus(raw) * elapsed; a
+    step with delta 0 leaves the state as it was.
+
+    Parameters
+    ----------
+    u, delta, z : Tensor, shape (B, L, D)
+        Float32, bfloat16 or float16; `delta` before bias and softplus, no unit. `delta` may be
+        (D,): the same step size always.
+    A : Tensor, shape (D, N) or (D,), float32 with negative values, or (D, N) complex64
+        A rate per state, one rate per channel (Mamba-2), or conjugate pairs, of which one is
+        stored and the sum over n is twice its real part (S4D).
+    B, C : Tensor, shape (B, L, N), or (D, N): fixed in time
+    D_skip, delta_bias : Tensor, shape (D,)
+    delta_softplus : bool
+    initial_state : Tensor, shape (rows, D, N)
+        Float32 (complex64 with a complex A); zeros when left out. rows is B, or the number of
+        packed rows.
+    lengths : int Tensor, shape (B,)
+        Readings of each row, the rest is padding: there y is 0 and the state stands still.
+    cu_seqlens : int Tensor, shape (rows + 1,)
+        Edges of rows packed into one (B = 1); every row starts from its own initial state.
+    backend : {"auto", "triton", "cpu", "reference"}
+        "auto" takes the fastest that can run and logs once which; a name runs or raises.
+    check_values : bool
+        Look for NaN in `delta` and bad lengths on a GPU too, where that costs a synchronisation.
+
+    Returns
+    -------
+    y : Tensor, shape (B, L, D), dtype of u
+    state : Tensor, shape (rows, D, N), float32 or complex64
+
+    Raises
+    ------
+    ArgumentError : an argument does not fit; it names the argument, what was found and wanted.
+    BackendError : the backend asked for cannot run this call.
+
+    References
+    ----------
+    Gu and Dao 2023, arXiv:2312.00752.
+    """
+    check_scan(
+        u, delta, A, B, C, D_skip, z, delta_bias, initial_state, lengths, cu_seqlens,
+        look=check_values,
+    )  # fmt: skip
+    tensors = (u, delta, A, B, C, D_skip, z, delta_bias, initial_state)
+    chosen = choose_backend(backend, *tensors)
+    if chosen == "reference":
+        return selective_scan_ref(
+            *tensors[:8],
+            delta_softplus=delta_softplus,
+            initial_state=initial_state,
+            lengths=lengths,
+            cu_seqlens=cu_seqlens,
+        )
+    delta = delta.expand(u.shape)
+    y, state, _ = scan_op(
+        u, delta, *tensors[2:], lengths, cu_seqlens, delta_softplus, needs_states(tensors), chosen
+    )
+    return y, state
