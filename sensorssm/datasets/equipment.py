@@ -1,4 +1,7 @@
-"""Compiled laws of the equipment: pump, valve, motor, cooler, controller. Scalars in and out."""
+"""Compiled laws of the equipment: pump, valve, motor, cooler, controller. Scalars in and out.
+
+Numba's cache watches the caller's file alone: after a change here, touch `skid.py` too.
+"""
 
 from __future__ import annotations
 

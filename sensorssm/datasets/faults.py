@@ -18,7 +18,7 @@ FloatArray = NDArray[np.float64]
 SENSOR_KINDS: Final = ("drift", "stuck", "spike")
 EQUIPMENT_TAGS: Final = {
     "leak": "flow",
-    "fouling": "water_valve_position",
+    "fouling": "water_out_temperature",
     "cavitation": "suction_pressure",
     "bearing": "vibration",
     "stiction": "valve_position",
@@ -33,10 +33,10 @@ _DEFAULT: Final[tuple[tuple[str, str, float], ...]] = (
     ("stiction", "valve_position", 14.0),
     ("drift", "discharge_pressure", 36.0),
     ("leak", "flow", 18.0),
-    ("spike", "motor_current", 0.34),
+    ("spike", "product_in_temperature", 0.34),
     ("bearing", "vibration", 42.0),
-    ("stuck", "product_in_temperature", 14.0),
-    ("fouling", "water_valve_position", 40.0),
+    ("stuck", "motor_current", 14.0),
+    ("fouling", "water_out_temperature", 40.0),
 )
 
 
@@ -119,18 +119,23 @@ def check_fault(fault: Fault, assets: Sequence[str]) -> None:
 
 
 def growth(fault: Fault, time: NDArray[np.datetime64]) -> FloatArray:
-    """Return how far the fault has grown at each time, shape (n,): 0 outside [started, ended)."""
+    """Return how far the fault has grown at each time, shape (n,): 0 outside [started, ended).
+
+    Transmitters are put right in an instant; equipment comes back over the last tenth.
+    """
     active = (time >= fault.started) & (time < fault.ended)
     share = (time - fault.started) / (fault.ended - fault.started)  # 0 to 1 over the fault
     share = np.clip(share, 0.0, 1.0)
     shape = {
         "drift": share,
-        "fouling": np.minimum(1.0, 1.5 * share),
+        "fouling": np.minimum(1.0, 1.6 * share),
         "bearing": share * (0.4 + 0.6 * share),  # wear feeds on itself
         "cavitation": np.minimum(1.0, 4.0 * share),  # a strainer clogs, then stays clogged
         "leak": np.minimum(1.0, 8.0 * share),
         "spike": 1.0 - 0.8 * share,  # a jump that dies away
     }.get(fault.kind, np.ones_like(share))
+    if fault.kind not in SENSOR_KINDS:
+        shape = shape * np.minimum(1.0, 10.0 * (1.0 - share))
     return fault.severity * np.where(active, shape, 0.0)
 
 
@@ -149,7 +154,7 @@ def sensor_faults(
     """Return the transmitters' errors (n, M) in tag units and where they are frozen (n, M)."""
     offset = np.zeros((len(time), len(TAGS)))
     frozen = np.zeros(offset.shape, dtype=np.bool_)
-    of_span = {"drift": 0.06, "spike": 0.15}
+    of_span = {"drift": 0.05, "spike": 0.08}
     for fault in faults:
         column = TAG_INDEX[fault.tag]
         grown = growth(fault, time)

@@ -136,49 +136,50 @@ def _export(
     if dialect not in DIALECTS:
         raise ConfigError.for_key(dialect, DIALECTS, "the quality dialects")
     rng = np.random.default_rng([seed, 7])
-    clean = len(plant.time) * len(plant.tags) * len(plant.assets)
     kept = np.flatnonzero(~_lost(plant, rates, rng))
-    value, quality, kinds = _degrade(_flatten(plant)[kept], rates, rng)
-    bad_plausible, bad_nan, uncertain = kinds
+    value, quality, spoiled = _degrade(_flatten(plant)[kept], rates, rng)
     delay_s, late = _delays(len(kept), plant.period_s, rates, rng)
 
+    exact = rng.choice(len(kept), round(rates.exact_duplicates * len(kept)), replace=False)
     good = np.flatnonzero(quality == Quality.GOOD)
-    exact = _pick(rng, np.arange(len(kept)), round(rates.exact_duplicates * clean))
-    other = _pick(rng, good, round(rates.conflicting_duplicates * clean))
-    source = np.concatenate([np.arange(len(kept)), exact, other])
-    value, quality = value[source], quality[source]
-    first_other = len(source) - len(other)
-    quality[first_other:] = Quality.UNCERTAIN
-    value[first_other:] *= 1.001  # somebody's estimate of the same reading
+    count = min(round(rates.conflicting_duplicates * len(kept)), len(good))
+    conflicting = rng.choice(good, count, replace=False)
     # A copy comes after its reading: at once by a second path, or hours later by a backfill.
-    again_s = rng.exponential(1800.0, len(source) - len(kept))
-    delay_s = np.concatenate([delay_s, delay_s[source[len(kept) :]] + again_s])
+    copied = np.concatenate([exact, conflicting])
+    copy_delay_s = delay_s[copied] + rng.exponential(1800.0, len(copied))
+    estimate = np.round(value[conflicting] * 1.001, 3)  # of the same instant, with a worse quality
 
-    asset, row, tag = np.unravel_index(
-        kept[source], (len(plant.assets), len(plant.time), len(plant.tags))
-    )
+    source = np.concatenate([np.arange(len(kept)), copied])
+    value = np.concatenate([value, value[exact], estimate])
+    quality = np.concatenate([quality, quality[exact], np.full(count, Quality.UNCERTAIN)])
+    delay_s = np.concatenate([delay_s, copy_delay_s])
+    columns = _arrange(plant, kept[source], value, quality, delay_s, DIALECTS[dialect])
+    clean = len(plant.assets) * len(plant.time) * len(plant.tags)
+    lost = clean - len(kept)
+    return columns, ExportAccount(clean, lost, len(exact), count, late, *spoiled, len(source))
+
+
+def _arrange(
+    plant: Plant,
+    position: NDArray[np.int64],
+    value: NDArray[np.float64],
+    quality: NDArray[np.uint8],
+    delay_s: NDArray[np.float64],
+    codes: tuple[int, int, int],
+) -> Columns:
+    """Return the columns of readings at `position` in `_flatten`'s order, as they arrive."""
+    shape = (len(plant.assets), len(plant.time), len(plant.tags))
+    _, row, _ = np.unravel_index(position, shape)
     order = np.argsort(row * plant.period_s + delay_s, kind="stable")
-    asset, row, tag = asset[order], row[order], tag[order]
-    columns = {
+    asset, row, tag = np.unravel_index(position[order], shape)
+    return {
         ASSET: np.array(plant.assets)[asset],
         TAG: np.array([each.name for each in plant.tags])[tag],
         TIME: plant.time[row],
         VALUE: value[order],
-        QUALITY: np.array(DIALECTS[dialect], dtype=np.uint8)[quality[order]],
+        QUALITY: np.array(codes, dtype=np.uint8)[quality[order]],
         UNIT: np.array([each.unit for each in plant.tags])[tag],
     }
-    account = ExportAccount(
-        clean=clean,
-        lost=clean - len(kept),
-        exact=len(exact),
-        conflicting=len(other),
-        late=late,
-        bad_plausible=bad_plausible,
-        bad_nan=bad_nan,
-        uncertain=uncertain,
-        rows=len(source),
-    )
-    return columns, account
 
 
 def _flatten(plant: Plant) -> NDArray[np.float64]:
@@ -214,7 +215,8 @@ def _degrade(
     chosen = rng.choice(len(value), sum(counts), replace=False, shuffle=True)
     plausible, missing, uncertain = np.split(chosen, np.cumsum(counts)[:2])
     value, quality = value.copy(), np.zeros(len(value), dtype=np.uint8)
-    value[plausible] *= rng.uniform(0.8, 1.2, len(plausible))  # believable, and wrong
+    wrong = value[plausible] * rng.uniform(0.8, 1.2, len(plausible))
+    value[plausible] = np.round(wrong, 3)  # believable
     value[missing] = np.nan
     quality[plausible] = quality[missing] = Quality.BAD
     quality[uncertain] = Quality.UNCERTAIN
@@ -229,7 +231,3 @@ def _delays(
     late = rng.choice(rows, round(rates.late * rows), replace=False)
     delay_s[late] += 2.0 * period_s + rng.exponential(rates.late_mean_s, len(late))
     return delay_s, len(late)
-
-
-def _pick(rng: np.random.Generator, among: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    return rng.choice(among, min(count, len(among)), replace=False)

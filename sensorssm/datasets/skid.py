@@ -40,8 +40,9 @@ FloatArray = NDArray[np.float64]
 
 #: What a fault of severity 1 does to the equipment.
 LEAK = 3.2  # m3/h out of the tank's drain
-FOULING = 0.008  # K/kW on the cooler's wall
-BLOCKAGE = 13.0  # times the suction's clean pressure drop
+FOULING = 0.006  # K/kW on the cooler's wall
+BLOCKAGE = 12.0  # times the suction's clean pressure drop
+HEAD_LOSS = 0.15  # share of the head that full cavitation takes
 BEARING_VIBRATION = 1.6  # mm/s
 BEARING_POWER = 0.22  # kW
 STICTION = 4.0  # %
@@ -92,6 +93,20 @@ def _cool(design, flow, water, hot_in, cold_in, fouling):
 
 
 @njit(cache=True)
+def _turn(design, flow, speed, lift, cavitation, bearing, shake, surge):
+    """Return motor current in A and vibration in mm/s; `shake` and `surge` roughen them."""
+    efficiency = pump_efficiency(flow, speed, design.best_flow, design.best_efficiency)
+    power = lift * flow / 36.0 / efficiency  # bar times m3/h is 1/36 kW
+    power += design.idle_power * speed**3 + BEARING_POWER * bearing
+    current = motor_current(power, speed, design.idle_current, design.amps_per_kw)
+    away = flow / (design.best_flow * max(speed, 0.1)) - 1.0
+    clean = design.vibration * (1.0 + 1.5 * away * away) + BEARING_VIBRATION * bearing
+    vibration = (1.0 + 0.04 * shake) * speed * speed * clean
+    vibration += cavitation * max(2.0 + 0.7 * shake, 0.0)
+    return current * (1.0 + 0.03 * cavitation * surge), vibration
+
+
+@njit(cache=True)
 def _advance(design, drive, wear, row, state, level_shown, product_shown, step_s, true, ledger):
     """Return the state one step later; write true signals (M,) and add volumes to `ledger`."""
     speed_wanted = 0.72 + 0.28 * min(drive.load[row] / design.full_load, 1.15)
@@ -106,7 +121,7 @@ def _advance(design, drive, wear, row, state, level_shown, product_shown, step_s
     stem = slip(state.stem, demand, design.valve_friction + STICTION * wear.stiction[row])
 
     level = state.volume / design.tank_volume
-    head_share = 1.0 - 0.25 * state.cavitation
+    head_share = 1.0 - HEAD_LOSS * state.cavitation
     flow, suction, discharge = _flow(
         design, speed, level * design.tank_height, stem, drive.back_pressure[row],
         wear.cavitation[row], head_share,
@@ -135,15 +150,10 @@ def _advance(design, drive, wear, row, state, level_shown, product_shown, step_s
     water_out = state.water_out + follow * (water_settled - state.water_out)
 
     cavitation = cavitating(suction, tank_temperature, flow, design.npsh_base, design.npsh_slope)
-    efficiency = pump_efficiency(flow, speed, design.best_flow, design.best_efficiency)
-    hydraulic = (discharge - suction) * flow / 36.0 / efficiency  # bar times m3/h is 1/36 kW
-    friction = design.idle_power * speed**3 + BEARING_POWER * wear.bearing[row]
-    current = motor_current(hydraulic + friction, speed, design.idle_current, design.amps_per_kw)
-    away = flow / (design.best_flow * max(speed, 0.1)) - 1.0
-    shake = (1.0 + 0.04 * drive.shake[row]) * speed * speed
-    vibration = shake * design.vibration * (1.0 + 1.5 * away * away)
-    vibration += shake * BEARING_VIBRATION * wear.bearing[row]
-    vibration += cavitation * max(2.0 + 0.7 * drive.shake[row], 0.0)
+    current, vibration = _turn(
+        design, flow, speed, discharge - suction, cavitation, wear.bearing[row],
+        drive.shake[row], drive.surge[row],
+    )  # fmt: skip
 
     true[tags.LOAD] = drive.load[row]
     true[tags.FLOW] = flow
@@ -151,7 +161,7 @@ def _advance(design, drive, wear, row, state, level_shown, product_shown, step_s
     true[tags.VALVE] = stem
     true[tags.SUCTION] = suction
     true[tags.DISCHARGE] = discharge
-    true[tags.CURRENT] = current * (1.0 + 0.03 * cavitation * drive.surge[row])
+    true[tags.CURRENT] = current
     true[tags.VIBRATION] = vibration
     true[tags.PRODUCT_IN] = tank_temperature
     true[tags.PRODUCT_OUT] = product_out

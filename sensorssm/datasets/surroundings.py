@@ -89,9 +89,10 @@ def make_weather(rng: np.random.Generator, time: TimeArray, period_s: float) -> 
     breeze = 0.4 * _wander(rng, rows, period_s, 1.0 * _HOUR_S)
     cycle = 3.0 * clear_sky * np.cos(2 * np.pi * (hour - 15.0) / 24.0)
     temperature = season + front + cycle + breeze
-    dew_point = season + front - 4.0 * clear_sky - 1.5 * _wander(rng, rows, period_s, _DAY_S)
+    dryness = 5.5 * clear_sky + 1.2 * _wander(rng, rows, period_s, _DAY_S)
+    dew_point = season + front - dryness
     humidity = 100.0 * _saturation_mbar(dew_point) / _saturation_mbar(temperature)
-    humidity = np.clip(humidity, 10.0, 99.5)
+    humidity = np.clip(humidity, 10.0, 98.0)
     return Weather(temperature, humidity, _wet_bulb(temperature, humidity))
 
 
