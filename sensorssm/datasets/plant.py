@@ -102,16 +102,18 @@ def simulate_plant(
     """
     period_s = _parse_period(period)
     names = _name_assets(assets)
-    time = _make_grid(start, days, period_s)
+    if seed < 0:
+        raise ConfigError(f"seed must be 0 or more, found {seed}.")
+    time = make_grid(start, days, period_s)
     normal_until, planned = _plan_faults(faults, names, time, seed)
-    site = _Site(seed, time, float(period_s), planned)
+    site = Site(seed, time, float(period_s), planned)
     values = {name: site.run(number, name)[0] for number, name in enumerate(names)}
     return Plant(time, values, TAGS, planned, normal_until, float(period_s))
 
 
 @dataclass(frozen=True)
-class _Site:
-    """What all skids of a plant share."""
+class Site:
+    """What all skids of a plant share: their seed, grid, weather and list of faults."""
 
     seed: int
     time: NDArray[np.datetime64]
@@ -169,7 +171,8 @@ def _name_assets(assets: int) -> tuple[str, ...]:
     return tuple(f"skid-{number}" for number in range(1, assets + 1))
 
 
-def _make_grid(start: str, days: float, period_s: int) -> NDArray[np.datetime64]:
+def make_grid(start: str, days: float, period_s: int) -> NDArray[np.datetime64]:
+    """Return the instants of a plant, (n,) datetime64[ns]; ConfigError when fewer than two."""
     try:
         first = np.datetime64(start, "ns")
     except ValueError as error:
