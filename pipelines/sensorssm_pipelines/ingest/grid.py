@@ -1,0 +1,76 @@
+"""From readings at any times to one clean grid per asset, in which null means missing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import polars as pl
+
+from sensorssm.errors import DataError
+from sensorssm.names import ASSET, QUALITY, TAG, TIME, VALUE
+
+_MOST_CELLS = 200_000_000
+
+
+def to_grid(readings: pl.DataFrame, step: timedelta | None) -> pl.DataFrame:
+    """Return every (asset, time, tag) of the grid with the mean of its interval's readings.
+
+    A grid time is the *end* of its interval: the reading at t belongs to the first grid time not
+    before t, so that nothing looks ahead. Each asset runs from its first to its last reading; the
+    quality of a cell is the worst of its readings. Without a step the grid is the asset's own
+    times.
+
+    Parameters
+    ----------
+    readings : DataFrame of asset, tag, time, value, quality; sorted, no key twice
+    step : timedelta or None
+        The period of the grid, counted from 1970-01-01 UTC.
+
+    Raises
+    ------
+    DataError : the grid would be absurdly large, as when one time is years off.
+    """
+    means = (
+        readings.lazy()
+        .with_columns(pl.col(TIME) if step is None else _interval_end(step))
+        .group_by(ASSET, TAG, TIME, maintain_order=True)  # a fixed order: sums repeat bit by bit
+        .agg(pl.col(VALUE).mean(), pl.col(QUALITY).max())
+        .collect(engine="in-memory")
+    )
+    cells = _times(means, step).join(_tags(means), on=ASSET)
+    grid = cells.join(means, on=[ASSET, TAG, TIME], how="left")
+    return grid.select(ASSET, TIME, TAG, VALUE, QUALITY).sort(ASSET, TAG, TIME)
+
+
+def to_wide(grid: pl.DataFrame, asset: str) -> pl.DataFrame:
+    """Return one asset's grid as a wide frame: `time` and one column a tag, in order of name."""
+    rows = grid.filter(pl.col(ASSET) == asset)
+    wide = rows.pivot(on=TAG, index=TIME, values=VALUE).sort(TIME)
+    return wide.select(TIME, *sorted(set(wide.columns) - {TIME}))
+
+
+def _interval_end(step: timedelta) -> pl.Expr:
+    width = step // timedelta(microseconds=1)
+    ticks = pl.col(TIME).cast(pl.Int64)
+    return (-((-ticks) // width) * width).cast(pl.Datetime("us", "UTC")).alias(TIME)
+
+
+def _times(means: pl.DataFrame, step: timedelta | None) -> pl.DataFrame:
+    if step is None:
+        return means.select(ASSET, TIME).unique()
+    spans = means.group_by(ASSET).agg(
+        pl.col(TIME).min().alias("first"), pl.col(TIME).max().alias("last"), pl.col(TAG).n_unique()
+    )
+    for asset, first, last, tags in spans.iter_rows():
+        steps = (last - first) // step + 1
+        if steps * tags > _MOST_CELLS:
+            raise DataError(
+                f"readings of asset {asset!r} run from {first} to {last}: {steps} steps of {step}. "
+                "Check time_format, set earliest and latest in the source, or use a longer period."
+            )
+    times = pl.datetime_ranges("first", "last", interval=step).alias(TIME)
+    return spans.select(ASSET, times).explode(TIME)
+
+
+def _tags(means: pl.DataFrame) -> pl.DataFrame:
+    return means.select(ASSET, TAG).unique()

@@ -1,0 +1,47 @@
+"""Labelled spans from a column that marks rows as anomalous."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from sensorssm.names import ASSET, TIME
+from sensorssm_pipelines.ingest.files import asset_of, scan_file
+from sensorssm_pipelines.ingest.times import utc_time
+from sensorssm_pipelines.recipes.parts import Source
+
+
+def read_labels(file: Path, source: Source) -> pl.DataFrame:
+    """Return the spans in which the label column is not zero: asset, started, ended, kind, source.
+
+    A span is half open: it ends at the first row after it, or at the file's last row.
+    """
+    frame, schema = scan_file(file, source)
+    time = source.columns.time
+    marked = pl.col(source.label or "").cast(pl.Float64, strict=False).fill_null(0) != 0
+    rows = frame.select(
+        asset_of(file, source),
+        utc_time(time, schema[time], source.time_format, source.time_zone).alias(TIME),
+        marked.alias("marked"),
+    ).drop_nulls(TIME)
+    runs = (
+        rows.collect()
+        .sort(ASSET, TIME, maintain_order=True)
+        .with_columns(
+            pl.col("marked").rle_id().over(ASSET).alias("run"),
+            pl.col(TIME).shift(-1).over(ASSET).fill_null(pl.col(TIME)).alias("next"),
+        )
+    )
+    return (
+        runs.filter("marked")
+        .group_by(ASSET, "run", maintain_order=True)
+        .agg(pl.col(TIME).first().alias("started"), pl.col("next").last().alias("ended"))
+        .select(
+            ASSET,
+            "started",
+            "ended",
+            pl.lit("labelled").alias("kind"),
+            pl.lit(file.name).alias("source"),
+        )
+    )
