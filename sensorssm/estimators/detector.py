@@ -1,0 +1,291 @@
+"""SSMDetector: how anomalous each row of readings is, whose fault it is, and when to call it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import OutlierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from sensorssm.errors import ConfigError, DataError, ShapeError
+from sensorssm.estimators.base import Arrays, ModelFolder, WindowEstimator
+from sensorssm.frames import Window, is_frame, like
+from sensorssm.scoring import (
+    Cell,
+    Options,
+    Rows,
+    describe_events,
+    find_events,
+    fit_cell,
+    fold,
+    period_seconds,
+    state_size,
+    statistics_of,
+    threshold_for_budget,
+    threshold_for_rate,
+)
+
+FloatArray = NDArray[np.float64]
+
+
+class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
+    """Detect anomalies with a fixed diagonal SSM over all tags and calibrated scores.
+
+    The score is -log10 of a p-value, learnt on training rows held back from the coefficients: 3
+    means one in a thousand rows of normal operation. It compares between assets and models.
+
+    Parameters
+    ----------
+    false_alarm_rate : false alarms a row of normal operation
+    alarm_budget : false alarms an asset and week instead, counted as events after the delays;
+        needs `times` in `fit` or `period`
+    period : sampling period where there are no times: seconds, a timedelta, or as ``"5min"``
+    on_delay, off_delay : rows above the threshold that open an event; rows below that close it
+    random_state : unused; the fit is deterministic
+
+    Attributes
+    ----------
+    threshold_, offset_ : the score where an anomaly starts, and its negative
+    cell_ : the fitted coefficients
+    fixed_tags_ : tags that never moved in training; one that moves later is anomalous
+    period_s_ : seconds of a step, or None
+    n_features_in_, feature_names_in_, tags_
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sensorssm import SSMDetector
+    >>> readings = np.random.default_rng(0).normal(size=(500, 3))
+    >>> detector = SSMDetector().fit(readings)
+    >>> readings[-1, 1] += 20.0
+    >>> detector.predict(readings)[-1], detector.explain(readings)[-1].argmax()
+    (np.int64(-1), np.int64(1))
+    """
+
+    def __init__(
+        self,
+        *,
+        false_alarm_rate: float = 1e-3,
+        alarm_budget: float | None = None,
+        period: Any = None,
+        on_delay: int = 1,
+        off_delay: int = 6,
+        random_state: Any = 0,
+    ) -> None:
+        self.false_alarm_rate = false_alarm_rate
+        self.alarm_budget = alarm_budget
+        self.period = period
+        self.on_delay = on_delay
+        self.off_delay = off_delay
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        times: Any = None,
+        groups: Any = None,
+        labels: ArrayLike | None = None,
+        exclude: ArrayLike | None = None,
+    ) -> Self:
+        """Learn normal operation from `X` (n, M); `y` is ignored.
+
+        Parameters
+        ----------
+        times, groups : each row's time and asset, where `X` has no such columns
+        labels : (n,) nonzero where a row is known to be anomalous; not learnt from
+        exclude : (n,) True where a row is not to be learnt from, whatever the reason
+        """
+        window = self._window(X, times=times, groups=groups, reset=True, ensure_min_samples=2)
+        keep = _kept(len(window.values), labels, exclude)
+        self.period_s_ = period_seconds(self.period) or (
+            window.period_s if window.time is not None else None
+        )
+        rows = Rows(window.values, window.elapsed, window.starts, keep)
+        cell, held_back = fit_cell(rows, Options())
+        self.threshold_ = self._threshold(held_back, window.starts)
+        self.cell_ = cell._replace(novelty=max(cell.novelty, self.threshold_ + 0.5))
+        self.offset_ = -self.threshold_
+        return self
+
+    @property
+    def fixed_tags_(self) -> tuple[str, ...]:
+        """Return the tags that never moved in training."""
+        return tuple(tag for tag, fixed in zip(self.tags_, self.cell_.fixed, strict=True) if fixed)
+
+    def anomaly_score(self, X: Any, *, times: Any = None, groups: Any = None) -> FloatArray:
+        """Return how anomalous each row is, (n,): 0 is normal, larger is worse, NaN is unknown."""
+        return self._run(X, times, groups)[0]
+
+    def p_value(self, X: Any, *, times: Any = None, groups: Any = None) -> FloatArray:
+        """Return the share of normal rows that look as anomalous as each row, (n,)."""
+        return 10.0 ** -self.anomaly_score(X, times=times, groups=groups)
+
+    def score_samples(self, X: Any, *, times: Any = None, groups: Any = None) -> FloatArray:
+        """Return the score with scikit-learn's sign, (n,): lower is more anomalous."""
+        return -self.anomaly_score(X, times=times, groups=groups)
+
+    def decision_function(self, X: Any, *, times: Any = None, groups: Any = None) -> FloatArray:
+        """Return scikit-learn's decision, (n,): below 0 is anomalous."""
+        return self.score_samples(X, times=times, groups=groups) - self.offset_
+
+    def predict(self, X: Any, *, times: Any = None, groups: Any = None) -> NDArray[np.int64]:
+        """Return -1 where a row is anomalous and +1 elsewhere, (n,)."""
+        decision = self.decision_function(X, times=times, groups=groups)
+        return np.where(decision < 0.0, -1, 1)
+
+    def explain(self, X: Any, *, times: Any = None, groups: Any = None) -> Any:
+        """Return each tag's share of each row's score, (n, M); rows sum to 1."""
+        _, _, shares = self._run(X, times, groups, shares=True)
+        return self._like(X, shares)
+
+    def expected(self, X: Any, *, times: Any = None, groups: Any = None) -> Any:
+        """Return what each row should have been, from the rows before it, (n, M), tag units."""
+        _, expected, _ = self._run(X, times, groups, expected=True)
+        return self._like(X, expected)
+
+    def events(self, X: Any, *, times: Any = None, groups: Any = None) -> Any:
+        """Return the anomalies of `X` as intervals, in the caller's kind of frame (array: a dict).
+
+        Columns: asset, started, ended (half open; times, or row numbers without them), peak (the
+        largest score), p_value, first_tag (who moved first), tags (the most blamed, joined).
+        """
+        window = self._checked(X, times, groups)
+        scores, _, shares = self._fold(window, shares=True)
+        intervals = find_events(
+            scores > self.threshold_,
+            window.starts,
+            on_delay=self.on_delay,
+            off_delay=self.off_delay,
+        )
+        events = describe_events(intervals, scores, shares)
+        columns = _event_columns(events, window, scores, self.tags_)
+        return like(X, columns) if is_frame(X) else columns
+
+    def _threshold(self, held_back: FloatArray, starts: NDArray[np.int64]) -> float:
+        if self.alarm_budget is None:
+            return threshold_for_rate(self.false_alarm_rate)
+        if self.period_s_ is None:
+            raise ConfigError(
+                "alarm_budget counts alarms a week and needs to know how long a row is: "
+                "give fit `times`, or the detector `period`"
+            )
+        return threshold_for_budget(
+            held_back,
+            starts,
+            budget=self.alarm_budget,
+            period_s=self.period_s_,
+            on_delay=self.on_delay,
+            off_delay=self.off_delay,
+        )
+
+    def _checked(self, X: Any, times: Any, groups: Any) -> Window:
+        check_is_fitted(self)
+        return self._window(X, times=times, groups=groups)
+
+    def _run(
+        self, X: Any, times: Any, groups: Any, *, expected: bool = False, shares: bool = False
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        return self._fold(self._checked(X, times, groups), expected=expected, shares=shares)
+
+    def _fold(
+        self, window: Window, *, expected: bool = False, shares: bool = False
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return scores (n,), expected and shares (n, M), or (1, M) scratch where not wanted."""
+        rows, tags = window.values.shape
+        scores = np.empty(rows)
+        ahead = np.empty((rows if expected else 1, tags))
+        share = np.empty((rows if shares else 1, tags))
+        stats = np.empty((1, statistics_of(self.cell_)))
+        edges = [*window.starts, rows]
+        for first, end in itertools.pairwise(edges):
+            part = slice(first, end)
+            fold(
+                self.cell_,
+                np.zeros(state_size(self.cell_)),
+                window.values[part],
+                window.elapsed[part],
+                scores[part],
+                ahead[part] if expected else ahead,
+                share[part] if shares else share,
+                stats,
+            )
+        return scores, ahead, share
+
+    def _like(self, X: Any, matrix: FloatArray) -> Any:
+        if not is_frame(X):
+            return matrix
+        return like(X, dict(zip(self.tags_, matrix.T, strict=True)))
+
+    def _to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        check_is_fitted(self)
+        cell = self.cell_._asdict()
+        config = {
+            "params": self.get_params() | {"period": period_seconds(self.period)},
+            "lags": cell.pop("lags"),
+            "novelty": cell.pop("novelty"),
+            "threshold": self.threshold_,
+            "period_s": self.period_s_,
+            "tags": self.tags_ if hasattr(self, "feature_names_in_") else None,
+            "count": self.n_features_in_,
+        }
+        return config, cell
+
+    @classmethod
+    def _from_parts(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:
+        model = cls(**config["params"])
+        model.cell_ = Cell(
+            lags=int(config["lags"]), novelty=float(config["novelty"]), **dict(arrays)
+        )
+        model.n_features_in_ = int(config["count"])
+        if config["tags"] is not None:
+            model.feature_names_in_ = np.array(config["tags"], dtype=object)
+        model.period_s_ = config["period_s"]
+        model.threshold_ = float(config["threshold"])
+        model.offset_ = -model.threshold_
+        model.cell_.check(model.n_features_in_)
+        return model
+
+
+def _kept(rows: int, labels: ArrayLike | None, exclude: ArrayLike | None) -> NDArray[np.bool_]:
+    """Return which rows to learn from; at least two must be left."""
+    keep = np.ones(rows, dtype=bool)
+    for name, given in (("labels", labels), ("exclude", exclude)):
+        if given is None:
+            continue
+        flags = np.asarray(given)
+        if flags.shape != (rows,):
+            raise ShapeError(f"{name} has shape {flags.shape}, wanted ({rows},): one a row")
+        keep &= ~(flags.astype(bool))
+    if keep.sum() < 2:
+        raise DataError(f"labels and exclude leave {keep.sum()} of {rows} rows, wanted 2 or more")
+    return keep
+
+
+def _event_columns(
+    events: list[Any], window: Window, scores: FloatArray, tags: tuple[str, ...]
+) -> dict[str, NDArray[Any]]:
+    started = np.array([event.started for event in events], dtype=np.int64)
+    last = np.array([event.ended - 1 for event in events], dtype=np.int64)
+    peak = scores[np.array([event.peak for event in events], dtype=np.int64)]
+    if window.time is not None:
+        step = np.int64(round((window.period_s or 0.0) * 1e9))
+        begin = window.time[started].astype("datetime64[ns]")
+        end = (window.time[last] + step).astype("datetime64[ns]")
+    else:
+        begin, end = started, last + 1
+    names = np.array(window.groups, dtype=str)
+    return {
+        "asset": names[window.group[started]],
+        "started": begin,
+        "ended": end,
+        "peak": peak,
+        "p_value": 10.0**-peak,
+        "first_tag": np.array([tags[event.first_tag] for event in events], dtype=str),
+        "tags": np.array([", ".join(tags[i] for i in event.tags) for event in events], dtype=str),
+    }

@@ -1,0 +1,27 @@
+"""Residuals become scores, scores become events: numpy and compiled loops, no torch."""
+
+from sensorssm.scoring.cell import Cell, advance, fold, state_size, statistics_of
+from sensorssm.scoring.events import Event, describe_events, find_events
+from sensorssm.scoring.fit import Options, Rows, fit_cell
+from sensorssm.scoring.thresholds import (
+    period_seconds,
+    threshold_for_budget,
+    threshold_for_rate,
+)
+
+__all__ = [
+    "Cell",
+    "Event",
+    "Options",
+    "Rows",
+    "advance",
+    "describe_events",
+    "find_events",
+    "fit_cell",
+    "fold",
+    "period_seconds",
+    "state_size",
+    "statistics_of",
+    "threshold_for_budget",
+    "threshold_for_rate",
+]

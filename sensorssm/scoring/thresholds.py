@@ -1,0 +1,76 @@
+"""The score above which an anomaly starts, from a false-alarm budget alone."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorssm.errors import ConfigError
+from sensorssm.scoring.events import find_events
+
+FloatArray = NDArray[np.float64]
+
+WEEK_S = 7 * 24 * 3600.0
+_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_PERIOD = re.compile(r"\s*(\d+(?:\.\d+)?)?\s*(s|min|h|d)\s*")
+
+
+def threshold_for_rate(rate: float) -> float:
+    """Return the threshold of a calibrated score for `rate` false alarms a row."""
+    if not 0.0 < rate < 1.0:
+        raise ConfigError(f"false_alarm_rate is {rate!r}, wanted a share of rows in (0, 1)")
+    return float(-np.log10(rate))
+
+
+def threshold_for_budget(
+    scores: FloatArray,
+    starts: NDArray[np.int64],
+    *,
+    budget: float,
+    period_s: float,
+    on_delay: int,
+    off_delay: int,
+) -> float:
+    """Return the threshold for `budget` false alarms (events) an asset and week.
+
+    `scores` are calibrated, from held-back rows of normal operation. Alarms come in runs, so there
+    are fewer of them than rows above the threshold: how many rows make one alarm is counted where
+    alarms are still frequent, and the score's own p-value carries it to rare ones.
+    """
+    if budget <= 0.0:
+        raise ConfigError(f"alarm_budget is {budget!r}, wanted false alarms a week above 0")
+    weekly_rows = WEEK_S / period_s
+    rows_per_alarm = _rows_per_alarm(scores, starts, on_delay, off_delay)
+    return float(max(-np.log10(min(budget * rows_per_alarm / weekly_rows, 0.5)), 0.3))
+
+
+def _rows_per_alarm(
+    scores: FloatArray, starts: NDArray[np.int64], on_delay: int, off_delay: int
+) -> float:
+    """Return expected rows above a threshold over alarms there, at the highest level counted."""
+    for level in np.arange(3.0, 0.4, -0.25):
+        alarms = len(find_events(scores > level, starts, on_delay=on_delay, off_delay=off_delay))
+        if alarms >= 10:
+            return len(scores) * 10.0**-level / alarms
+    return 1.0
+
+
+def period_seconds(period: float | timedelta | str | None) -> float | None:
+    """Return a sampling period in seconds: a number of seconds, a timedelta, or as ``"5min"``."""
+    if period is None:
+        return None
+    if isinstance(period, timedelta):
+        seconds = period.total_seconds()
+    elif isinstance(period, str):
+        match = _PERIOD.fullmatch(period)
+        if match is None:
+            raise ConfigError(f"period is {period!r}, wanted a number and s, min, h or d: '5min'")
+        seconds = float(match[1] or 1.0) * _UNITS[match[2]]
+    else:
+        seconds = float(period)
+    if not seconds > 0.0:
+        raise ConfigError(f"period is {period!r}, wanted a time above 0")
+    return seconds

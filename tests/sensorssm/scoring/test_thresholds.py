@@ -1,0 +1,52 @@
+"""The threshold follows from the budget alone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from sensorssm.errors import ConfigError
+from sensorssm.scoring import (
+    find_events,
+    period_seconds,
+    threshold_for_budget,
+    threshold_for_rate,
+)
+from sensorssm.scoring.thresholds import WEEK_S
+
+
+def test_a_rate_is_a_level_of_the_calibrated_score() -> None:
+    assert threshold_for_rate(1e-3) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0, -1.0, float("nan")])
+def test_a_rate_outside_the_open_unit_interval_is_refused(rate: float) -> None:
+    with pytest.raises(ConfigError, match="false_alarm_rate"):
+        threshold_for_rate(rate)
+
+
+@pytest.mark.parametrize("run", [1, 10])
+def test_the_budget_counts_alarms_and_not_rows(run: int) -> None:
+    """Scores that stay for `run` rows give the asked number of alarms a week, within 30 %."""
+    rng = np.random.default_rng(run)
+    rows, period_s, budget = 400_000, 60.0, 7.0
+    scores = np.repeat(-np.log10(rng.random(rows // run)), run)
+    starts = np.array([0])
+    threshold = threshold_for_budget(
+        scores, starts, budget=budget, period_s=period_s, on_delay=1, off_delay=1
+    )
+    weeks = rows * period_s / WEEK_S
+    assert len(find_events(scores > threshold, starts)) / weeks == pytest.approx(budget, rel=0.3)
+
+
+@pytest.mark.parametrize("period", [300, 300.0, "5min", "300 s", timedelta(minutes=5)])
+def test_a_period_is_seconds_however_it_is_written(period: object) -> None:
+    assert period_seconds(period) == 300.0
+
+
+@pytest.mark.parametrize("period", ["5 parsecs", "", 0, -1.0, timedelta(0)])
+def test_a_period_that_is_no_time_is_refused(period: object) -> None:
+    with pytest.raises(ConfigError, match="period"):
+        period_seconds(period)
