@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from sensorssm_kernels import selective_scan
 
-#: Smallest scale relative to the level: ten times what float32 resolves, so a constant tag reads 0.
-_RESOLUTION = 1e-6
+#: Deviations below this many times the float's resolution of the level are rounding.
+_ROUNDING = 16.0
 
 
 class Normalised(NamedTuple):
@@ -54,16 +54,17 @@ class CausalNorm(nn.Module):
         known = torch.where(seen, x, 0.0)
         sums, last = self._average(torch.cat([known, mask], -1), state[:, :2].flatten(1), elapsed)
         total, weight = sums.chunk(2, dim=-1)
-        level = total / weight.clamp_min(torch.finfo(x.dtype).tiny)
-        off = torch.where(seen, (known - level).abs(), 0.0)
-        spread, last_spread = self._average(off, state[:, 2], elapsed)
-        scale = torch.maximum(
-            spread / weight.clamp_min(torch.finfo(x.dtype).tiny), _RESOLUTION * level.abs()
-        )
+        info = torch.finfo(x.dtype)
+        weight = weight.clamp_min(info.tiny)
+        level = total / weight
+        off = torch.where(seen, known - level, 0.0)
+        # Rounding is not a deviation: a constant tag must read 0.
+        off = torch.where(off.abs() > _ROUNDING * info.eps * level.abs(), off, 0.0)
+        spread, last_spread = self._average(off.abs(), state[:, 2], elapsed)
+        scale = spread / weight
         scale = torch.where(scale > 0, scale, 1.0)
-        z = torch.where(seen, (known - level) / scale, 0.0)
         new = torch.cat([last.unflatten(1, (2, self.dim)), last_spread[:, None]], dim=1)
-        return Normalised(z, level, scale, mask), new
+        return Normalised(off / scale, level, scale, mask), new
 
     def _average(
         self, values: Tensor, state: Tensor, elapsed: Tensor | None
