@@ -90,13 +90,14 @@ class Source(Part):
 
 
 class Tag(Part):
-    """One measured signal: its name in the files, its unit, and its usual range."""
+    """One measured signal: its name in the files, its unit, its range, what to do about it."""
 
     name: str
     unit: str | None = None
     description: str = ""
     low: float | None = None
     high: float | None = None
+    action: str = ""
 
 
 class Grid(Part):
