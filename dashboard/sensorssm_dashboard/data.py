@@ -1,0 +1,79 @@
+"""Cached reads of the store: read again only when the files below have changed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+import polars as pl
+
+from sensorssm_pipelines.store import Store
+
+_Stamp = tuple[tuple[int, int], ...]
+
+
+def read(
+    store: Store,
+    table: str,
+    asset: str | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> pl.DataFrame:
+    """Return a table's rows of one asset, or of all, with ``start <= time < end``.
+
+    Frames are shared between sessions and calls: Polars frames do not change.
+    """
+    return _read(store.path, table, asset, start, end, _stamp(store.path, table, asset))
+
+
+@lru_cache(maxsize=48)  # a week of ten tags is about 1 MB
+def _read(
+    path: Path, table: str, asset: str | None, start: datetime | None, end: datetime | None,
+    stamp: _Stamp,
+) -> pl.DataFrame:  # fmt: skip
+    return getattr(Store(path, read_only=True), f"read_{table}")(asset, start, end)
+
+
+def _stamp(path: Path, table: str, asset: str | None) -> _Stamp:
+    """Return what changes when the table is written: time and size of its files and folders."""
+    folder = path / "history" / table
+    files = [path / "results.db", path / "results.db-wal", folder, *sorted(folder.glob("asset=*"))]
+    return tuple((s.st_mtime_ns, s.st_size) for f in files if (s := _stat(f)) is not None)
+
+
+def _stat(file: Path):
+    try:
+        return file.stat()
+    except OSError:
+        return None
+
+
+def covered(store: Store, asset: str | None = None) -> tuple[datetime, datetime] | None:
+    """Return the first and last time of the scores, else of the readings; None without any."""
+    for table in ("scores", "readings"):
+        time = read(store, table, asset)["time"]
+        if len(time):
+            return time.min(), time.max()  # pyright: ignore[reportReturnType]
+    return None
+
+
+def alarm_spans(alarms: pl.DataFrame) -> pl.DataFrame:
+    """Return alarms as spans to shade: started, ended (null = open), what."""
+    return alarms.select(
+        started="opened",
+        ended="cleared",
+        what=pl.format("alarm, first {}", pl.col("first_tag").fill_null("unknown tag")),
+    )
+
+
+def label_spans(labels: pl.DataFrame) -> pl.DataFrame:
+    """Return known faults as spans to shade: started, ended, what."""
+    return labels.select(
+        "started", "ended", what=pl.format("known fault: {}", pl.col("kind").fill_null(""))
+    )
+
+
+def utc_now() -> datetime:
+    """Return the wall-clock time; used for staleness alone."""
+    return datetime.now(UTC)

@@ -1,0 +1,54 @@
+"""What every page shares: the banner, the refresh while data are live, errors in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import streamlit as st
+
+from sensorssm.errors import SensorSSMError
+from sensorssm_dashboard import data, text
+from sensorssm_dashboard.freshness import Freshness, judge
+from sensorssm_pipelines.store import Store
+
+_EVERY_S: Final = 2.0  # a runtime that stops is seen within 30 s plus this
+
+
+def show(store: Store, body: Callable[[Store], None]) -> None:
+    """Draw the banner and then `body`, again every two seconds while the store is live."""
+    every = _EVERY_S if freshness_of(store).is_live else None
+
+    def part() -> None:
+        guarded(lambda: _draw(store, body))
+
+    st.fragment(part, run_every=every)()
+
+
+def freshness_of(store: Store) -> Freshness:
+    """Return how fresh the store is now."""
+    heartbeat, latest = data.read(store, "heartbeat"), data.read(store, "latest")
+    return judge(heartbeat, latest, data.covered(store), data.utc_now())
+
+
+def guarded(draw: Callable[[], None]) -> None:
+    """Run `draw`; a store that cannot be read becomes one line instead of a traceback."""
+    try:
+        draw()
+    except (SensorSSMError, OSError) as error:
+        st.error(text.plain(error), icon=":material/database_off:")
+
+
+def _draw(store: Store, body: Callable[[Store], None]) -> None:
+    banner(freshness_of(store))
+    body(store)
+
+
+def banner(fresh: Freshness) -> None:
+    """Say first of all whether what follows is live, old or recorded."""
+    if fresh.kind == "stale":
+        st.error(fresh.message, icon=":material/warning:")
+    elif fresh.kind == "replay":
+        st.info(fresh.message, icon=":material/history:")
+    elif fresh.kind == "live":
+        st.caption(f":material/sensors: {fresh.message}")

@@ -1,0 +1,120 @@
+"""The plant at a glance: is it live, is anything wrong, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import polars as pl
+import streamlit as st
+
+from sensorssm_dashboard import data, health, links, live, palette, text
+from sensorssm_dashboard.charts.alarms import timeline
+from sensorssm_dashboard.charts.score import sparkline
+from sensorssm_dashboard.charts.style import Span
+from sensorssm_pipelines.store import Store
+
+_SHOWN: Final = timedelta(days=7)
+_WORST_FIRST: Final = (
+    health.ALARM, health.SILENT, health.BAD_DATA, health.SEEN, health.UNUSUAL, health.UNKNOWN,
+    health.NORMAL,
+)  # fmt: skip
+
+
+def page(store: Store) -> None:
+    """Draw the plant: banner, counts, one tile an asset with the worst first, the alarms."""
+    live.show(store, _body)
+
+
+def _body(store: Store) -> None:
+    st.title("Plant overview")
+    assets = data.read(store, "assets")
+    if assets.is_empty():
+        st.info(
+            "No assets in this store yet. Fill it with `sensorssm demo`, or with your own "
+            "readings by `sensorssm run RECIPE`.",
+            icon=":material/factory:",
+        )
+        return
+    latest, alarms = data.read(store, "latest"), data.read(store, "alarms")
+    newest: datetime | None = latest["time"].max()  # pyright: ignore[reportAssignmentType]
+    rows = {row["asset"]: row for row in latest.iter_rows(named=True)}
+    words = {
+        name: health.asset_health(rows.get(name), alarms.filter(asset=name), newest)
+        for name in assets["asset"]
+    }
+    _counts(store, words, alarms, newest)
+    order = sorted(
+        assets.iter_rows(named=True), key=lambda a: _WORST_FIRST.index(words[a["asset"]])
+    )
+    tiles = st.grid(columns=3, min_column_width=380, gap="small", border=True)
+    for asset in order:
+        with tiles.cell():
+            _tile(store, asset, words[asset["asset"]], rows.get(asset["asset"]), newest)
+    _all_alarms(store, alarms)
+
+
+def _counts(
+    store: Store, words: Mapping[str, palette.Look], alarms: pl.DataFrame, newest: datetime | None
+) -> None:
+    calm = sum(word is health.NORMAL for word in words.values())
+    start = None if newest is None else newest - _SHOWN
+    readings = data.read(store, "readings", None, start)
+    with st.container(horizontal=True):
+        st.metric("Assets normal", f"{calm} of {len(words)}", border=True)
+        st.metric(
+            "Alarms open", f"{alarms.filter(pl.col('state') != 'CLEARED').height:,}", border=True
+        )
+        st.metric("Waiting to be seen", f"{health.waiting(alarms).height:,}", border=True)
+        st.metric("Good readings, 7 days", text.percent(health.good_share(readings)), border=True)
+        st.metric("Newest score", text.instant(newest), border=True)
+
+
+def _tile(
+    store: Store,
+    asset: Mapping[str, Any],
+    word: palette.Look,
+    latest: Mapping[str, Any] | None,
+    newest: datetime | None,
+) -> None:
+    name = asset["asset"]
+    with st.container(horizontal=True, horizontal_alignment="distribute", gap="xsmall"):
+        links.to_asset(name, name)
+        st.badge(word.word, icon=word.icon, color=word.badge)  # pyright: ignore[reportArgumentType]
+    st.caption(text.plain(asset["description"] or "No description"))
+    if latest is None or newest is None:
+        st.caption("No scores yet: fit a model and score this asset.")
+        return
+    span = (newest - _SHOWN, newest)
+    scores = data.read(store, "scores", name, span[0])
+    alarms = data.read(store, "alarms", name)
+    st.altair_chart(sparkline(scores, span, alarms=data.alarm_spans(alarms)), theme=None)
+    st.caption(_facts(store, latest, alarms, span))
+
+
+def _facts(store: Store, latest: Mapping[str, Any], alarms: pl.DataFrame, span: Span) -> str:
+    """Return the tile's last line: score, alarms, quality, time."""
+    opened = alarms.filter(pl.col("state") != "CLEARED").height
+    week = alarms.filter(pl.col("opened") >= span[0]).height
+    good = health.good_share(data.read(store, "readings", latest["asset"], span[0]))
+    score, limit = text.number(latest["score"]), text.number(latest["threshold"])
+    facts = [
+        f"Score **{score}** of {limit}",
+        f"**{opened}** open, {text.plural(week, 'alarm')} in 7 days",
+        f"{text.percent(good)} good",
+    ]
+    return " · ".join(facts)
+
+
+def _all_alarms(store: Store, alarms: pl.DataFrame) -> None:
+    covered = data.covered(store)
+    if covered is None:
+        return
+    with st.container(horizontal=True, horizontal_alignment="distribute"):
+        st.subheader("Alarms over the whole time")
+        links.to_alarms("All alarms")
+    if alarms.is_empty():
+        st.caption("No alarms so far.")
+        return
+    st.altair_chart(timeline(alarms, data.read(store, "labels"), covered), theme=None)

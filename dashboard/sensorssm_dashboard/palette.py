@@ -1,0 +1,57 @@
+"""Greys for what is normal and one colour per alarm priority, never without a word and a shape.
+
+The scheme is that of ISA-101 and the ASM consortium's high-performance displays: a screen on
+which all is well is grey, so that the one coloured thing is what the operator must look at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+INK: Final = "#22282c"  # readings and text
+QUIET: Final = "#6a7377"  # axes, captions
+FAINT: Final = "#d3d7d9"  # grid lines, borders
+PAPER: Final = "#fbfcfc"  # the face of a chart or a tile
+SLATE: Final = "#3f6478"  # what the model expects
+MIST: Final = "#b9cbd5"  # where it expects the reading to lie
+LABEL: Final = "#7a6a99"  # ground truth, written by a person
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a word is drawn: its icon, its Streamlit colour and its colour in charts."""
+
+    word: str
+    icon: str
+    badge: str
+    colour: str
+
+
+#: Priority 1 is the most urgent. Shape and number differ too, for eyes that miss the colour.
+PRIORITIES: Final = {
+    1: Look("1 urgent", ":material/square:", "red", "#c4262e"),
+    2: Look("2 high", ":material/change_history:", "orange", "#d9730d"),
+    3: Look("3 medium", ":material/circle:", "yellow", "#b08900"),
+    4: Look("4 low", ":material/arrow_drop_down:", "gray", "#7d868a"),
+}
+
+_PRIORITY_WORDS: Final = {
+    **dict.fromkeys(("urgent", "critical", "emergency"), 1),
+    "high": 2,
+    **dict.fromkeys(("medium", "warning"), 3),
+    **dict.fromkeys(("low", "info", "journal"), 4),
+}
+
+STATES: Final = {
+    "OPEN": Look("Open", ":material/notifications_active:", "red", "#c4262e"),
+    "ACKNOWLEDGED": Look("Acknowledged", ":material/task_alt:", "blue", SLATE),
+    "CLEARED": Look("Cleared", ":material/check:", "gray", "#7d868a"),
+}
+
+
+def priority(value: object) -> Look:
+    """Return the look of an alarm priority, a number from 1 or a word; unknown ones are low."""
+    text = str(value).strip().lower()
+    rank = int(text) if text.isdecimal() else _PRIORITY_WORDS.get(text, 4)
+    return PRIORITIES[min(max(rank, 1), 4)]
