@@ -1,9 +1,9 @@
 """A simulated plant with labelled faults, and the dirty export its historian would give."""
 
+from sensorssm.datasets.dirt import ExportRates
 from sensorssm.datasets.faults import FAULT_KINDS, Fault
 from sensorssm.datasets.historian import (
     ExportAccount,
-    ExportRates,
     account_export,
     historian_export,
     write_historian_csv,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorssm.datasets.dirt import ExportRates, degrade, draw_delays, draw_lost
 from sensorssm.datasets.plant import Plant
+from sensorssm.datasets.streams import Purpose, draw_stream
 from sensorssm.errors import ConfigError
 from sensorssm.names import ASSET, QUALITY, READING, TAG, TIME, UNIT, VALUE, Quality
 
@@ -23,32 +25,6 @@ DIALECTS: Final[Mapping[str, tuple[int, int, int]]] = {
     "sensorssm": (Quality.GOOD, Quality.UNCERTAIN, Quality.BAD),
     "opc-da": (192, 64, 0),
 }
-
-_WEEK_S = 7 * 86400.0
-
-
-@dataclass(frozen=True)
-class ExportRates:
-    """How dirty an export is: shares of all rows, or gaps per week and their mean length."""
-
-    exact_duplicates: float = 0.004
-    conflicting_duplicates: float = 0.001
-    late: float = 0.008
-    late_mean_s: float = 2400.0
-    bad_plausible: float = 0.001
-    bad_nan: float = 0.001
-    uncertain: float = 0.002
-    tag_gaps_per_week: float = 0.4  # of each tag
-    asset_gaps_per_week: float = 0.3  # of each asset: the line to the historian was down
-    gap_mean_s: float = 3600.0
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            rate = getattr(self, field.name)
-            is_share = not field.name.endswith(("_s", "_per_week"))
-            if not (np.isfinite(rate) and rate >= 0) or (is_share and rate > 0.2):
-                wanted = "a share of 0 to 0.2" if is_share else "a number of 0 or more"
-                raise ConfigError(f"{field.name} must be {wanted}, found {rate}.")
 
 
 @dataclass(frozen=True)
@@ -135,10 +111,10 @@ def _export(
 ) -> tuple[Columns, ExportAccount]:
     if dialect not in DIALECTS:
         raise ConfigError.for_key(dialect, DIALECTS, "the quality dialects")
-    rng = np.random.default_rng([seed, 7])
-    kept = np.flatnonzero(~_lost(plant, rates, rng))
-    value, quality, spoiled = _degrade(_flatten(plant)[kept], rates, rng)
-    delay_s, late = _delays(len(kept), plant.period_s, rates, rng)
+    rng = draw_stream(seed, Purpose.EXPORT)
+    kept = np.flatnonzero(~draw_lost(plant, rates, rng))
+    value, quality, spoiled = degrade(_flatten(plant)[kept], rates, rng)
+    delay_s, late = draw_delays(len(kept), plant.period_s, rates, rng)
 
     exact = rng.choice(len(kept), round(rates.exact_duplicates * len(kept)), replace=False)
     good = np.flatnonzero(quality == Quality.GOOD)
@@ -185,49 +161,3 @@ def _arrange(
 def _flatten(plant: Plant) -> NDArray[np.float64]:
     """Return every reading in order of asset, row, tag."""
     return np.concatenate([plant.values[asset].reshape(-1) for asset in plant.assets])
-
-
-def _lost(plant: Plant, rates: ExportRates, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return which readings fall into a gap, in the order of `_flatten`."""
-    assets, rows, tags = len(plant.assets), len(plant.time), len(plant.tags)
-    lost = np.zeros((assets, rows, tags), dtype=np.bool_)
-    weeks = rows * plant.period_s / _WEEK_S
-
-    def gap() -> slice:
-        begin = int(rng.integers(rows))
-        return slice(begin, begin + 1 + int(rng.exponential(rates.gap_mean_s) // plant.period_s))
-
-    for asset in range(assets):
-        for _ in range(rng.poisson(rates.asset_gaps_per_week * weeks)):
-            lost[asset, gap()] = True
-        for tag in range(tags):
-            for _ in range(rng.poisson(rates.tag_gaps_per_week * weeks)):
-                lost[asset, gap(), tag] = True
-    return lost.reshape(-1)
-
-
-def _degrade(
-    value: NDArray[np.float64], rates: ExportRates, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.uint8], tuple[int, int, int]]:
-    """Return values and qualities with Bad and Uncertain readings, and how many of each kind."""
-    shares = (rates.bad_plausible, rates.bad_nan, rates.uncertain)
-    counts = [round(share * len(value)) for share in shares]
-    chosen = rng.choice(len(value), sum(counts), replace=False, shuffle=True)
-    plausible, missing, uncertain = np.split(chosen, np.cumsum(counts)[:2])
-    value, quality = value.copy(), np.zeros(len(value), dtype=np.uint8)
-    wrong = value[plausible] * rng.uniform(0.8, 1.2, len(plausible))
-    value[plausible] = np.round(wrong, 3)  # believable
-    value[missing] = np.nan
-    quality[plausible] = quality[missing] = Quality.BAD
-    quality[uncertain] = Quality.UNCERTAIN
-    return value, quality, (len(plausible), len(missing), len(uncertain))
-
-
-def _delays(
-    rows: int, period_s: float, rates: ExportRates, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], int]:
-    """Return each reading's way to the historian in seconds, and how many come out of order."""
-    delay_s = rng.uniform(0.0, min(2.0, 0.5 * period_s), rows)
-    late = rng.choice(rows, round(rates.late * rows), replace=False)
-    delay_s[late] += 2.0 * period_s + rng.exponential(rates.late_mean_s, len(late))
-    return delay_s, len(late)

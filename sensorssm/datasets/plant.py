@@ -7,34 +7,20 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorssm.datasets.design import draw_design
-from sensorssm.datasets.faults import (
-    Fault,
-    check_fault,
-    default_faults,
-    equipment_wear,
-    sensor_faults,
-)
-from sensorssm.datasets.sensors import Sensors
-from sensorssm.datasets.tags import DECIMALS, LAG_S, NOISE, TAGS, Tag
+from sensorssm.datasets.faults import Fault, check_fault, default_faults
+from sensorssm.datasets.streams import Purpose, draw_stream
+from sensorssm.datasets.tags import TAGS, Tag
 from sensorssm.errors import ConfigError
-
-if TYPE_CHECKING:
-    from sensorssm.datasets.surroundings import Weather
 
 FloatArray = NDArray[np.float64]
 
-#: Longest integration step; the valve, the speed and the cooler need it short.
-_STEP_S = 10.0
+#: Share of the record that default faults leave alone.
 _NORMAL_SHARE = 0.6
-
-# Streams of random numbers: one for each thing that is drawn, so that a fault changes no other.
-_WEATHER, _FAULTS, _DESIGN, _DRIVE, _NOISE = range(5)
 
 
 @dataclass(frozen=True)
@@ -100,59 +86,18 @@ def simulate_plant(
     ------
     ConfigError : a setting is out of range, or a fault cannot happen in this plant.
     """
+    from sensorssm.datasets.site import Site  # compiled code: loads numba
+
     period_s = _parse_period(period)
     names = _name_assets(assets)
     if seed < 0:
         raise ConfigError(f"seed must be 0 or more, found {seed}.")
     time = make_grid(start, days, period_s)
-    normal_until, planned = _plan_faults(faults, names, time, seed)
+    rng = draw_stream(seed, Purpose.FAULTS)
+    normal_until, planned = _plan_faults(faults, names, time, rng)
     site = Site(seed, time, float(period_s), planned)
     values = {name: site.run(number, name)[0] for number, name in enumerate(names)}
     return Plant(time, values, TAGS, planned, normal_until, float(period_s))
-
-
-@dataclass(frozen=True)
-class Site:
-    """What all skids of a plant share: their seed, grid, weather and list of faults."""
-
-    seed: int
-    time: NDArray[np.datetime64]
-    period_s: float
-    faults: tuple[Fault, ...]
-
-    @cached_property
-    def weather(self) -> Weather:
-        from sensorssm.datasets.surroundings import make_weather  # loads numba
-
-        return make_weather(_stream(self.seed, _WEATHER), self.time, self.period_s)
-
-    def run(self, number: int, name: str) -> tuple[FloatArray, FloatArray]:
-        """Return the readings (n, M) of one skid and its tank's ledger (n, 4)."""
-        from sensorssm.datasets.skid import run_skid  # loads numba
-        from sensorssm.datasets.surroundings import make_drive
-
-        steps = math.ceil(self.period_s / _STEP_S)
-        step_s = self.period_s / steps
-        own = [fault for fault in self.faults if fault.asset == name]
-        design = draw_design(_stream(self.seed, _DESIGN, number))
-        rng = _stream(self.seed, _DRIVE, number)
-        drive = make_drive(rng, self.time, self.period_s, self.weather, design)
-        noise = _stream(self.seed, _NOISE, number).standard_normal((len(self.time), len(TAGS)))
-        offset, frozen = sensor_faults(own, self.time)
-        sensors = Sensors(
-            noise=noise * NOISE,
-            offset=offset,
-            frozen=frozen,
-            gain=1.0 - np.exp(-step_s / LAG_S),
-            low=np.array([tag.low for tag in TAGS]),
-            high=np.array([tag.high for tag in TAGS]),
-            scale=np.power(10.0, DECIMALS, dtype=np.float64),
-        )
-        return run_skid(design, drive, equipment_wear(own, self.time), sensors, step_s, steps)
-
-
-def _stream(seed: int, purpose: int, number: int = 0) -> np.random.Generator:
-    return np.random.default_rng([seed, purpose, number])
 
 
 def _parse_period(period: str) -> int:
@@ -187,16 +132,21 @@ def _plan_faults(
     faults: Literal["default"] | Sequence[Fault] | None,
     names: tuple[str, ...],
     time: NDArray[np.datetime64],
-    seed: int,
+    rng: np.random.Generator,
 ) -> tuple[np.datetime64, tuple[Fault, ...]]:
     """Return the end of the fault-free part and the faults in order of their start."""
     if isinstance(faults, str):
         if faults != "default":
             raise ConfigError(f'faults must be "default", None or faults, found {faults!r}.')
         later = time[int(_NORMAL_SHARE * len(time)) :]
-        return later[0], default_faults(names, later, _stream(seed, _FAULTS))
-    planned = tuple(sorted(faults or (), key=lambda fault: (fault.started, fault.asset)))
-    for fault in planned:
+        return later[0], default_faults(names, later, rng)
+    for fault in faults or ():
         check_fault(fault, names)
+        if not time[0] <= fault.started <= time[-1]:
+            raise ConfigError(
+                f"a {fault.kind} fault starts at {fault.started}, outside the plant's record "
+                f"from {time[0]} to {time[-1]}."
+            )
+    planned = tuple(sorted(faults or (), key=lambda fault: (fault.started, fault.asset)))
     end = time[-1] + (time[1] - time[0])
     return min([end, *(fault.started for fault in planned)]), planned

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sensorssm.datasets.faults import Fault, sensor_faults
+from sensorssm.datasets.tags import DECIMALS, LAG_S, NOISE, TAGS
 
 FloatArray = NDArray[np.float64]
 
@@ -23,3 +27,19 @@ class Sensors(NamedTuple):
     low: FloatArray
     high: FloatArray
     scale: FloatArray
+
+
+def make_sensors(
+    rng: np.random.Generator, faults: Sequence[Fault], time: NDArray[np.datetime64], step_s: float
+) -> Sensors:
+    """Return one asset's transmitters with their noise, lags and faults."""
+    offset, frozen = sensor_faults(faults, time)
+    return Sensors(
+        noise=NOISE * rng.standard_normal((len(time), len(TAGS))),
+        offset=offset,
+        frozen=frozen,
+        gain=1.0 - np.exp(-step_s / LAG_S),
+        low=np.array([tag.low for tag in TAGS]),
+        high=np.array([tag.high for tag in TAGS]),
+        scale=np.power(10.0, DECIMALS, dtype=np.float64),
+    )

@@ -127,9 +127,10 @@ def _advance(design, drive, wear, row, state, level_shown, product_shown, step_s
         wear.cavitation[row], head_share,
     )  # fmt: skip
     flow = min(flow, state.volume * 3600.0 / step_s)  # an empty tank gives nothing
-    leak = min(LEAK * wear.leak[row] * sqrt(level / 0.55), state.volume * 600.0 / step_s)
+    leak = LEAK * wear.leak[row] * sqrt(level / 0.55)
+    leak = min(leak, state.volume * 3600.0 / step_s - flow)
     hours = step_s / 3600.0
-    volume = max(state.volume + hours * (feed - flow - leak), 0.0)
+    volume = state.volume + hours * (feed - flow - leak)
     spilled = max(volume - design.tank_volume, 0.0)
     volume -= spilled
     mixed = min(hours * feed / max(volume, 0.1), 1.0)

@@ -164,6 +164,7 @@ def test_default_faults_are_apart(seed: int) -> None:
         ({"tag": "flwo"}, UnknownTagError, "flow"),
         ({"tag": "vibration"}, ConfigError, "shows on tag 'flow'"),
         ({"ended": STARTED}, ConfigError, "ends"),
+        ({"started": STARTED - 99 * HOUR}, ConfigError, "outside the plant's record"),
         ({"severity": 0.0}, ConfigError, "severity"),
         ({"severity": float("nan")}, ConfigError, "severity"),
     ],

@@ -77,7 +77,8 @@ def test_the_account_adds_up(plant: Plant) -> None:
 
 def test_the_best_copy_of_a_reading_is_the_truth(plant: Plant) -> None:
     """Dropping worse copies and Bad rows gives back the plant's own readings."""
-    columns, known = historian_export(plant, seed=1), truth(plant)
+    rates = ExportRates(conflicting_duplicates=0.05, bad_plausible=0.1, uncertain=0.1)
+    columns, known = historian_export(plant, seed=1, rates=rates), truth(plant)
     best: dict[tuple, tuple[int, float]] = {}
     for key, quality, value in zip(
         keys(columns), columns["quality"].tolist(), columns["value"].tolist(), strict=True
@@ -85,6 +86,19 @@ def test_the_best_copy_of_a_reading_is_the_truth(plant: Plant) -> None:
         best[key] = min(best.get(key, (9, 0.0)), (quality, value))
     for key, (quality, value) in best.items():
         assert quality == Quality.BAD or value == known[key]
+
+
+def test_a_copy_comes_after_its_reading(plant: Plant) -> None:
+    """The worse copy of a reading with two qualities is the later arrival."""
+    columns = historian_export(plant, rates=ExportRates(exact_duplicates=0))
+    first: dict[tuple, int] = {}
+    copies = 0
+    for key, quality in zip(keys(columns), columns["quality"].tolist(), strict=True):
+        if key in first:
+            copies += 1
+            assert (first[key], quality) == (Quality.GOOD, Quality.UNCERTAIN)
+        first[key] = quality
+    assert copies == account_export(plant, rates=ExportRates(exact_duplicates=0)).conflicting > 0
 
 
 def test_late_rows_come_after_newer_ones(plant: Plant) -> None:

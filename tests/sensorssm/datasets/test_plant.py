@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -69,12 +72,33 @@ def test_humidity_falls_in_the_afternoon(healthy: Plant) -> None:
     assert humidity[hour == 15].mean() < humidity[hour == 4].mean() - 10.0
 
 
-def test_weekends_run_at_lower_load(healthy: Plant) -> None:
-    """Production is turned down on Saturday and Sunday; 2026-01-05 is a Monday."""
-    day = (healthy.time - healthy.time[0]).astype("timedelta64[D]").astype(int) % 7
-    load = tag(healthy, "load_setpoint")
-    # Saturday's first hours still belong to Friday's night shift.
-    assert load[day == 6].mean() < 0.85 * load[day < 5].mean()
+def test_weekends_run_at_lower_load() -> None:
+    """Every weekday's day shift runs above both days of the weekend; 2026-01-05 is a Monday."""
+    plant = simulate_plant(days=56, period="15min", faults=None)
+    hours = (plant.time - plant.time[0]) // np.timedelta64(1, "h")
+    by_day = (hours // 24) % 7
+    morning = (hours % 24 >= 7) & (hours % 24 < 14)
+    load = tag(plant, "load_setpoint")
+    means = [load[morning & (by_day == day)].mean() for day in range(7)]
+    assert min(means[:5]) > 1.15 * max(means[5:])
+
+
+def test_feed_temperature_wanders_as_much_as_it_should() -> None:
+    """1.3 K at the door, a little less behind the tank, whatever the period."""
+    for period in ("2min", "20min"):
+        plant = simulate_plant(days=90, period=period, faults=None, assets=3)
+        spread = np.mean([tag(plant, "product_in_temperature", a).std() for a in plant.assets])
+        # A memory of 5 h behind a tank of about 0.55 h: sqrt(5 / 5.55) of 1.3 K.
+        assert spread == pytest.approx(1.23, rel=0.12)
+
+
+def test_transmitters_of_two_assets_have_noise_of_their_own(healthy: Plant) -> None:
+    """Both read the same cooling water; what their second differences leave is unrelated."""
+    one, other = (
+        np.diff(tag(healthy, "water_in_temperature", asset), 2) for asset in healthy.assets
+    )
+    assert one.std() > 0
+    assert abs(np.corrcoef(one, other)[0, 1]) < 0.1
 
 
 def test_noise_is_what_the_transmitters_are_said_to_have(healthy: Plant) -> None:
@@ -208,3 +232,10 @@ def test_labels_of_an_unknown_asset() -> None:
     """A typo in an asset's name is an error with the names that exist."""
     with pytest.raises(ConfigError, match="skid-1"):
         simulate_plant(days=1, faults=None).labels("skid1")
+
+
+def test_the_library_of_data_sets_loads_without_a_compiler() -> None:
+    """Importing it needs numpy alone: numba comes with the first simulation."""
+    code = "import sys, sensorssm.datasets; print(*{'numba', 'torch', 'polars'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

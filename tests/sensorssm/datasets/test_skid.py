@@ -7,7 +7,8 @@ import pytest
 
 from sensorssm.datasets import Fault
 from sensorssm.datasets import equipment as law
-from sensorssm.datasets.plant import Site, make_grid
+from sensorssm.datasets.plant import make_grid
+from sensorssm.datasets.site import Site
 from sensorssm.datasets.tags import LEVEL
 
 
