@@ -1,0 +1,37 @@
+"""What forecasts are asked for: refused with a reason where it makes no sense."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sensorssm.errors import DataError, ShapeError
+
+FloatArray = NDArray[np.float64]
+
+
+def check_origins(origins: ArrayLike, rows: int) -> NDArray[np.int64]:
+    """Return `origins` as row numbers; negative ones count from the end.
+
+    Raises
+    ------
+    ShapeError : not whole numbers, or rows that are not there.
+    """
+    found = np.atleast_1d(np.asarray(origins))
+    if found.ndim != 1 or found.size == 0 or not np.issubdtype(found.dtype, np.integer):
+        raise ShapeError(f"origins has shape {found.shape}, wanted row numbers, one or more")
+    found = np.where(found < 0, found + rows, found)
+    if found.min() < 0 or found.max() >= rows:
+        raise ShapeError(f"origins {found.min()} to {found.max()}, wanted rows 0 to {rows - 1}")
+    return found.astype(np.int64)
+
+
+def refuse_empty_tags(values: FloatArray, tags: tuple[str, ...]) -> None:
+    """Raise `DataError` where a tag of `values` (n, M) has no reading at all."""
+    empty = np.flatnonzero(~np.isfinite(values).any(axis=0))
+    if len(empty):
+        names = ", ".join(repr(tags[i]) for i in empty)
+        raise DataError(
+            f"no reading of {names} in {len(values)} rows, wanted at least one. "
+            "Leave such tags out of the frame."
+        )

@@ -1,0 +1,348 @@
+"""SSMForecaster: a state space memory with a closed-form readout, by scikit-learn's contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.validation import check_is_fitted
+
+from sensorssm.errors import ConfigError, DataError
+from sensorssm.estimators.answers import forecast_answer, predict_answer
+from sensorssm.estimators.base import ModelFolder, WindowEstimator
+from sensorssm.estimators.checks import check_origins, refuse_empty_tags
+from sensorssm.estimators.fitting import fit_model
+from sensorssm.estimators.learning import Series, chunks, row_floats
+from sensorssm.estimators.model_parts import model_from_arrays, model_to_arrays
+from sensorssm.estimators.seasonality import resolve_seasons
+from sensorssm.estimators.stream import AssetState, ForecastStream
+from sensorssm.frames import Window
+
+FloatArray = NDArray[np.float64]
+
+MEMORIES = ("fixed", "selective", "auto")
+
+
+class SSMForecaster(ModelFolder, WindowEstimator):
+    """Forecast every tag of an asset from the whole of its past.
+
+    Each tag is remembered by a state space model that is linear in its readings, with poles at the
+    season's harmonics and many decay times. Missing readings and uneven times are exact, not filled
+    in. Forecasts are a base (level, last value or last season) plus a closed-form readout of the
+    memory, shared by the tags and bent per tag; everything is chosen on blocks that were held back.
+
+    Parameters
+    ----------
+    horizon : steps to forecast
+    season : "auto", None, steps, or a list of steps such as [96, 672]
+    memory : "fixed"; "selective" adds a selective state space model on what the fixed one leaves,
+        where held-back blocks say so; "auto" decides the same
+    lags : raw readings the readout sees beside the memory
+    period : grid step in seconds; by default the median step of the times
+    random_state : seed of what is random; the fixed memory has nothing that is
+    n_jobs : kept for scikit-learn's interface; linear algebra uses the threads it is given
+    verbose : 0 is silent
+
+    Attributes
+    ----------
+    horizon_, season_ : what was fitted; `season_` is a tuple of steps, empty without a season
+    tags_, n_features_in_, feature_names_in_ : the fitted tags
+    """
+
+    # Readings that follow X cannot be cut into folds along with it.
+    __metadata_request__fit: ClassVar = {"X_val": UNUSED}
+
+    def __init__(
+        self,
+        *,
+        horizon: int = 96,
+        season: Any = "auto",
+        memory: str = "fixed",
+        lags: int = 8,
+        period: float | None = None,
+        random_state: int | None = 0,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.horizon = horizon
+        self.season = season
+        self.memory = memory
+        self.lags = lags
+        self.period = period
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(
+        self, X: Any, y: None = None, *, X_val: Any = None, times: Any = None, groups: Any = None
+    ) -> Self:
+        """Learn from `X`, rows in time order, one asset after the other; NaN is missing.
+
+        `X_val` follows `X` in time, asset by asset; it chooses settings and calibrates, and
+        teaches nothing else.
+
+        Raises
+        ------
+        DataError : a tag without readings, infinite readings, times that do not increase
+        ConfigError : a setting out of range
+        """
+        self._check_settings()
+        window = self._window(X, times=times, groups=groups, reset=True, ensure_min_samples=2)
+        self.period_s_ = self.period if self.period is not None else window.period_s
+        window = window if self.period is None else self._window(X, times=times, groups=groups)
+        refuse_empty_tags(window.values, self.tags_)
+        self.horizon_ = int(self.horizon)
+        longest = max(np.diff(np.r_[window.starts, len(window.values)]))
+        first = window.starts[int(np.argmax(np.diff(np.r_[window.starts, len(window.values)])))]
+        self.season_ = resolve_seasons(self.season, window.values[first : first + longest])
+        series, names, ends = self._series(window, X_val)
+        fit = fit_model(series, horizon=self.horizon_, seasons=self.season_, lags=int(self.lags))
+        self._model = fit.model
+        self._states = dict(zip(names, fit.states, strict=True))
+        self._end_ns = ends
+        self._seen = X if X_val is None else X_val
+        self._seen = self._seen[:0] if hasattr(self._seen, "shape") else None
+        return self
+
+    def predict(self, X: Any, *, times: Any = None, groups: Any = None) -> Any:
+        """Return each row's forecast from the rows before it, (n, M), in the caller's kind.
+
+        An asset's first row is forecast by the level of the training readings. Always finite.
+        """
+        check_is_fitted(self)
+        window = self._window(X, times=times, groups=groups)
+        parts = [self._predict_one(values, elapsed) for _, values, elapsed in _assets(window)]
+        return predict_answer(X, np.concatenate(parts), self.tags_)
+
+    def forecast(
+        self,
+        horizon: int | None = None,
+        quantiles: ArrayLike | None = None,
+        *,
+        asset: str | None = None,
+    ) -> Any:
+        """Return the steps after everything seen in `fit` and `update`.
+
+        An array (H, M), or with quantiles (H, M, Q); where a frame was seen last, a frame of that
+        kind with one row per step: `time` where times are known, then a column for each tag, or
+        `<tag>_q<level>` for each tag and level. With several assets, `asset` names one.
+        """
+        check_is_fitted(self)
+        name = self._asset(asset)
+        seen = self._model.look(self._states[name])
+        values = self._model.forecast(seen, horizon, quantiles)[0]
+        return forecast_answer(
+            self._seen, values, self.tags_, quantiles, self._end_ns.get(name), self.period_s_
+        )
+
+    def forecast_from(
+        self,
+        X: Any,
+        origins: ArrayLike,
+        horizon: int | None = None,
+        quantiles: ArrayLike | None = None,
+        *,
+        times: Any = None,
+        groups: Any = None,
+    ) -> FloatArray:
+        """Return forecasts from many origins in one pass, (n, H, M), with quantiles (n, H, M, Q).
+
+        An origin is the number of the last row of `X` that its forecast may use (negative ones
+        count from the end), so its step 1 is the row after.
+
+        Raises
+        ------
+        ShapeError : an origin that is not a row of `X`
+        """
+        check_is_fitted(self)
+        window = self._window(X, times=times, groups=groups)
+        rows = check_origins(origins, len(window.values))
+        unique, back = np.unique(rows, return_inverse=True)
+        parts, at = [], 0
+        for _, values, elapsed in _assets(window):
+            inside = unique[(unique >= at) & (unique < at + len(values))] - at
+            at += len(values)
+            if len(inside):
+                parts.append(self._forecast_one(values, elapsed, inside, horizon, quantiles))
+        return np.concatenate(parts)[back]
+
+    def readings(self, X: Any) -> FloatArray:
+        """Return the fitted tags of a table as an array (n, M), time and asset taken off."""
+        check_is_fitted(self)
+        return self._window(X).values
+
+    def update(self, X_new: Any, *, times: Any = None, groups: Any = None) -> Self:
+        """Read rows that follow what was seen; the readout stays, the state moves on."""
+        check_is_fitted(self)
+        window = self._window(X_new, times=times, groups=groups)
+        for name, values, elapsed, time in _assets_with_time(window):
+            state = self._states.get(name) or self._model.start()
+            elapsed = self._join_elapsed(name, elapsed, time)
+            self._states[name] = state
+            self._model.advance(values, elapsed, state, np.zeros(0, dtype=np.int64))
+            if time is not None:
+                self._end_ns[name] = int(time[-1])
+        self._seen = X_new[:0] if hasattr(X_new, "shape") else None
+        return self
+
+    def stream(self, asset: str | None = None) -> ForecastStream:
+        """Return a stream of one asset: from nothing, or from where `asset` stands."""
+        check_is_fitted(self)
+        state = None if asset is None else self._states[self._asset(asset)].copy()
+        return ForecastStream(self._model, state)
+
+    def score(self, X: Any, y: None = None, *, times: Any = None, groups: Any = None) -> float:
+        """Return minus the mean absolute one-step error of `predict`, in training spreads."""
+        check_is_fitted(self)
+        window = self._window(X, times=times, groups=groups)
+        parts = [self._predict_one(values, elapsed) for _, values, elapsed in _assets(window)]
+        error = np.abs(window.values - np.concatenate(parts)) / self._model.conformal.least_spread
+        return -float(np.nanmean(error)) if np.isfinite(error).any() else 0.0
+
+    def _check_settings(self) -> None:
+        for name, value, least in (("horizon", self.horizon, 1), ("lags", self.lags, 1)):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+                raise ConfigError(f"{name}={value!r}, wanted a whole number of at least {least}")
+        if self.memory not in MEMORIES:
+            raise ConfigError(f"memory={self.memory!r}, wanted one of {', '.join(MEMORIES)}")
+        if self.period is not None and not self.period > 0:
+            raise ConfigError(f"period={self.period!r}, wanted seconds above 0, or None")
+
+    def _series(self, window: Window, X_val: Any) -> tuple[list[Series], list[str], dict[str, int]]:
+        """Return the assets' readings, with what follows in `X_val`, their names and last times."""
+        later = {}
+        if X_val is not None:
+            later = {name: rest for name, *rest in _assets_with_time(self._window(X_val))}
+        series, names, ends = [], [], {}
+        for name, values, elapsed, time in _assets_with_time(window):
+            trained = len(values)
+            if time is not None:
+                ends[name] = int(time[-1])
+            if name in later:
+                more, steps, time_after = later[name]
+                self._end_ns = ends
+                steps = self._join_elapsed(name, steps, time_after)
+                values, elapsed = np.concatenate([values, more]), np.concatenate([elapsed, steps])
+                if time_after is not None:
+                    ends[name] = int(time_after[-1])
+            series.append(Series(values, elapsed, trained))
+            names.append(name)
+        return series, names, ends
+
+    def _join_elapsed(
+        self, name: str, elapsed: FloatArray, time: NDArray[np.int64] | None
+    ) -> FloatArray:
+        """Put the real gap since the asset's last known time in front."""
+        before = self._end_ns.get(name)
+        if time is None or before is None or self.period_s_ is None:
+            return elapsed
+        gap = (int(time[0]) - before) / 1e9
+        if gap <= 0:
+            raise DataError(
+                f"the rows of asset {name!r} start {-gap:g} s before what was seen ends, "
+                "wanted rows that follow in time"
+            )
+        return np.concatenate([[gap / self.period_s_], elapsed[1:]])
+
+    def _predict_one(self, values: FloatArray, elapsed: FloatArray) -> FloatArray:
+        """Return one-step forecasts (n, M) of one asset, read off between steps on uneven times."""
+        model, linear = self._model, self._model.linear
+        state = linear.memory.init_state(linear.start)
+        steps = int(np.clip(np.ceil(elapsed.max()), 1, linear.horizon))
+        out = np.empty_like(values)
+        path = np.repeat(linear.start[None, None], steps, axis=1)
+        for cut in chunks(len(values), row_floats(linear.memory, values.shape[1], steps)):
+            part = slice(cut.start, cut.stop)
+            features = linear.memory.advance(
+                values[part], elapsed[part], state, rows=np.arange(cut.stop - cut.start),
+                gate=linear.gate,
+            )  # fmt: skip
+            paths = np.concatenate([path, model.linear.forecast(features, steps)])
+            out[part] = _between_steps(paths[:-1], elapsed[part])
+            path = paths[-1:]
+        return out
+
+    def _forecast_one(
+        self,
+        values: FloatArray,
+        elapsed: FloatArray,
+        rows: NDArray[np.int64],
+        horizon: int | None,
+        quantiles: ArrayLike | None,
+    ) -> FloatArray:
+        state = self._model.start()
+        if quantiles is not None:
+            seen = self._model.advance(values, elapsed, state, rows)
+            return self._model.forecast(seen, horizon, quantiles)
+        return self._model.points(values, elapsed, state, rows, horizon)
+
+    def _asset(self, asset: str | None) -> str:
+        if asset is None and len(self._states) == 1:
+            return next(iter(self._states))
+        if asset is None or asset not in self._states:
+            raise ConfigError(f"asset={asset!r}, wanted one of {sorted(self._states)}")
+        return asset
+
+    def _to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        check_is_fitted(self)
+        config, arrays = model_to_arrays(self._model)
+        config |= {
+            "params": {
+                name: value.tolist() if isinstance(value, np.ndarray) else value
+                for name, value in self.get_params().items()
+            },
+            "tags": list(map(str, getattr(self, "feature_names_in_", []))),
+            "assets": list(self._states),
+            "ends": self._end_ns,
+            "period_s": self.period_s_,
+        }
+        for i, state in enumerate(self._states.values()):
+            arrays |= {f"state.{i}.{name}": part for name, part in state.to_arrays().items()}
+        return config, arrays
+
+    @classmethod
+    def _from_parts(cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        self = cls(**config["params"])
+        self._model = model_from_arrays(config, arrays)
+        self.horizon_ = self._model.linear.horizon
+        self.season_ = self._model.linear.seasons
+        self.n_features_in_ = len(self._model.linear.start)
+        if config["tags"]:
+            self.feature_names_in_ = np.array(config["tags"], dtype=object)
+        self.period_s_ = config["period_s"]
+        self._end_ns = dict(config["ends"])
+        self._seen = None
+        self._states = {}
+        for i, name in enumerate(config["assets"]):
+            prefix = f"state.{i}."
+            own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+            self._states[name] = AssetState.from_arrays(own, self._model.start())
+        return self
+
+
+def _assets(window: Window):
+    for name, values, elapsed, _ in _assets_with_time(window):
+        yield name, values, elapsed
+
+
+def _assets_with_time(window: Window):
+    """Yield each asset's name, values (k, M), elapsed (k,) and time (k,) or None."""
+    borders = np.r_[window.starts, len(window.values)]
+    for low, high in pairwise(borders):
+        time = None if window.time is None else window.time[low:high]
+        name = window.groups[window.group[low]]
+        yield name, window.values[low:high], window.elapsed[low:high], time
+
+
+def _between_steps(paths: FloatArray, elapsed: FloatArray) -> FloatArray:
+    """Read each path (n, S, M) at its elapsed step, on the line between whole steps from 1."""
+    at = np.clip(elapsed, 1.0, paths.shape[1]) - 1.0
+    low = np.floor(at).astype(np.int64)
+    high = np.minimum(low + 1, paths.shape[1] - 1)
+    share = (at - low)[:, None]
+    rows = np.arange(len(paths))
+    return (1 - share) * paths[rows, low] + share * paths[rows, high]

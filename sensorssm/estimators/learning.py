@@ -1,0 +1,182 @@
+"""One pass over the readings: the sums a readout is solved from, and the rows it is judged on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorssm.estimators.targets import Targets, fill_targets
+from sensorssm.models.linear import SEASON, base_offset
+from sensorssm.models.memory import Features, Gate, Memory, MemoryState
+from sensorssm.models.readout import Sums
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+TRAIN_BLOCKS = 4
+# Rows that are kept to judge forecasts on: enough for a 1 % quantile, few enough to be quick.
+KEPT_ROWS = 2000
+CHUNK_FLOATS = 4_000_000
+
+
+@dataclass(frozen=True)
+class Series:
+    """The readings of one asset: `trained` rows to learn from, then rows that only judge."""
+
+    values: FloatArray
+    elapsed: FloatArray
+    trained: int
+
+
+@dataclass
+class Kept:
+    """Rows kept to judge forecasts: which block they are held back in, features and truth."""
+
+    block: list[IntArray] = field(default_factory=list)
+    features: list[Features] = field(default_factory=list)
+    truth: list[FloatArray] = field(default_factory=list)
+
+    def joined(self) -> tuple[IntArray, Features, FloatArray]:
+        """Return the blocks (k,), features and truth (k, H, M) of all assets in one piece."""
+        z = np.concatenate([part.z for part in self.features], axis=1)
+        rest = [np.concatenate(part) for part in list(zip(*self.features, strict=True))[1:]]
+        return np.concatenate(self.block), Features(z, *rest), np.concatenate(self.truth)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is learned from, and how: shared by the passes over it."""
+
+    memory: Memory
+    seasons: tuple[int, ...]
+    horizon: int
+    start: FloatArray
+    gate: Gate | None = None
+
+    @property
+    def bases(self) -> int:
+        """Return the number of base forecasts that are tried."""
+        return SEASON + len(self.seasons)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The outcome of a pass. Block numbers: 0.. are training, then margins, then judging rows."""
+
+    sums: Sums
+    kept: Kept
+    ends: list[MemoryState]
+    train_blocks: int
+
+    @property
+    def margin(self) -> int:
+        """Return the block of training rows too close to a border to judge on."""
+        return self.train_blocks
+
+    @property
+    def judging(self) -> int:
+        """Return the block of rows that follow the training rows."""
+        return self.train_blocks + 1
+
+
+def learn(lesson: Lesson, series: Sequence[Series]) -> Learned:
+    """Read every asset once, from its own empty state, and add up what a readout needs."""
+    plans = [_blocks(one, lesson.horizon) for one in series]
+    tags = series[0].values.shape[1]
+    columns = lesson.bases * lesson.horizon
+    sums = Sums.empty(TRAIN_BLOCKS + 2, tags, lesson.memory.feature_count, columns)
+    kept, ends = Kept(), []
+    judged = sum(int(np.count_nonzero(_judges(plan))) for plan in plans)
+    stride = max(1, judged // _kept_rows(lesson, tags))
+    for one, plan in zip(series, plans, strict=True):
+        ends.append(_learn_one(lesson, one, plan, stride, sums, kept))
+    return Learned(sums, kept, ends, TRAIN_BLOCKS)
+
+
+def chunks(rows: int, floats_a_row: int) -> Iterator[slice]:
+    """Cut `rows` into slices whose features fit the memory that a pass may take."""
+    size = max(16, CHUNK_FLOATS // max(floats_a_row, 1))
+    return (slice(at, min(at + size, rows)) for at in range(0, rows, size))
+
+
+def row_floats(memory: Memory, tags: int, horizon: int) -> int:
+    """Return the numbers that one row of features and targets takes."""
+    return tags * (memory.feature_count + memory.ring + horizon)
+
+
+def _kept_rows(lesson: Lesson, tags: int) -> int:
+    floats = row_floats(lesson.memory, tags, 2 * lesson.horizon)
+    return int(np.clip(40_000_000 // floats, 200, KEPT_ROWS))
+
+
+def _judges(plan: IntArray) -> NDArray[np.bool_]:
+    return (plan >= 0) & (plan != TRAIN_BLOCKS)
+
+
+def _blocks(series: Series, horizon: int) -> IntArray:
+    """Return the block (n,) of each row, -1 where the horizon leaves the rows it may see.
+
+    The last rows of a block have their horizon in the next one; they are margin, so that a block
+    is never judged by weights that saw its readings.
+    """
+    block = np.full(len(series.values), -1)
+    targets = Targets.of(series.values, series.elapsed)
+    position = targets.position
+    usable = int(np.searchsorted(position, position[series.trained - 1] - horizon, side="right"))
+    cuts = np.linspace(0, usable, TRAIN_BLOCKS + 1).astype(int)
+    for k, (low, high) in enumerate(pairwise(cuts)):
+        block[low:high] = k
+        block[high - min(horizon, (high - low) // 3) : high] = TRAIN_BLOCKS
+    block[series.trained : targets.origins(horizon)] = TRAIN_BLOCKS + 1
+    return block
+
+
+def _learn_one(
+    lesson: Lesson, series: Series, plan: IntArray, stride: int, sums: Sums, kept: Kept
+) -> MemoryState:
+    """Read one asset; return the state after its last row."""
+    state = lesson.memory.init_state(lesson.start)
+    targets = Targets.of(series.values, series.elapsed)
+    keep = np.zeros(len(plan), dtype=bool)
+    keep[np.flatnonzero(_judges(plan))[::stride]] = True
+    tags = series.values.shape[1]
+    size = row_floats(lesson.memory, tags, lesson.bases * lesson.horizon)
+    for cut in chunks(len(plan), size):
+        inside = np.flatnonzero(plan[cut] >= 0)
+        features = lesson.memory.advance(
+            series.values[cut], series.elapsed[cut], state, rows=inside, gate=lesson.gate
+        )
+        rows = inside + cut.start
+        truth = np.stack([targets.after(rows, lesson.horizon, c) for c in range(tags)], axis=-1)
+        _add(lesson, sums, features, truth, plan[rows])
+        if keep[rows].any():
+            _keep(kept, features, truth, plan[rows], np.flatnonzero(keep[rows]))
+    return state
+
+
+def _add(
+    lesson: Lesson, sums: Sums, features: Features, truth: FloatArray, block: IntArray
+) -> None:
+    for tag in range(truth.shape[2]):
+        level = features.level[:, tag, None]
+        y, usable = fill_targets(truth[:, :, tag], level)
+        offsets = [
+            base_offset(base, features, tag, lesson.memory, lesson.seasons, lesson.horizon)
+            for base in range(lesson.bases)
+        ]
+        above = np.concatenate([y - level - offset for offset in offsets], axis=1)
+        for k in np.unique(block[usable]):
+            chosen = usable & (block == k)
+            sums.add(int(k), tag, features.z[tag, chosen], above[chosen])
+
+
+def _keep(
+    kept: Kept, features: Features, truth: FloatArray, block: IntArray, rows: IntArray
+) -> None:
+    kept.block.append(block[rows])
+    kept.truth.append(truth[rows])
+    kept.features.append(Features(features.z[:, rows], *(part[rows] for part in features[1:])))

@@ -1,0 +1,102 @@
+"""A `ForecastModel` taken apart into plain numbers and arrays, and put together again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorssm.errors import ModelFileError
+from sensorssm.estimators.stream import ForecastModel
+from sensorssm.models.linear import SEASON, LinearForecast
+from sensorssm.models.memory import Gate, Memory
+from sensorssm.scoring.conformal import LEVELS, Conformal
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def model_to_arrays(model: ForecastModel) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return the settings, ready for JSON, and the arrays of `model`."""
+    linear, memory = model.linear, model.linear.memory
+    config = {
+        "seasons": list(linear.seasons),
+        "oscillating": memory.oscillating,
+        "level_tau": memory.level_tau,
+        "spread_tau": memory.spread_tau,
+        "lags": memory.lags,
+        "ring": memory.ring,
+        "gate": None if linear.gate is None else [linear.gate.width, linear.gate.patience],
+    }
+    arrays = {
+        "tau": memory.tau,
+        "frequency": memory.frequency,
+        "weights": linear.weights,
+        "bases": linear.bases,
+        "start": linear.start,
+        "offsets": model.conformal.offsets,
+        "least_spread": model.conformal.least_spread,
+    }
+    if linear.gate is not None:
+        arrays["gate_weights"] = linear.gate.weights
+    return config, arrays
+
+
+def model_from_arrays(config: Mapping[str, Any], arrays: Arrays) -> ForecastModel:
+    """Return the model of `model_to_arrays`' parts.
+
+    Raises
+    ------
+    ModelFileError : arrays whose shapes do not fit together.
+    """
+    memory = Memory(
+        tau=arrays["tau"],
+        frequency=arrays["frequency"],
+        oscillating=int(config["oscillating"]),
+        level_tau=float(config["level_tau"]),
+        spread_tau=float(config["spread_tau"]),
+        lags=int(config["lags"]),
+        ring=int(config["ring"]),
+    )
+    seasons = tuple(int(season) for season in config["seasons"])
+    tags, horizon = len(arrays["start"]), arrays["weights"].shape[-1]
+    _check_sizes(memory, seasons)
+    wanted = {
+        "frequency": memory.tau.shape,
+        "weights": (tags, memory.feature_count, horizon),
+        "bases": (tags,),
+        "offsets": (tags, horizon, len(LEVELS)),
+        "least_spread": (tags,),
+    }
+    gate = None
+    if config["gate"] is not None:
+        wanted["gate_weights"] = (tags, memory.feature_count)
+        width, patience = config["gate"]
+        gate = Gate(arrays["gate_weights"], float(width), int(patience))
+    for name, shape in wanted.items():
+        if arrays[name].shape != shape:
+            raise ModelFileError(f"tensor {name!r} has shape {arrays[name].shape}, wanted {shape}")
+    bases = arrays["bases"].astype(np.int64)
+    if bases.min() < 0 or bases.max() >= SEASON + len(seasons):
+        raise ModelFileError(f"bases {bases.min()} to {bases.max()} with {len(seasons)} seasons")
+    linear = LinearForecast(memory, seasons, arrays["weights"], bases, arrays["start"], gate)
+    return ForecastModel(linear, Conformal(arrays["offsets"], arrays["least_spread"]))
+
+
+def _check_sizes(memory: Memory, seasons: tuple[int, ...]) -> None:
+    """Refuse numbers that would send the compiled loops outside their arrays."""
+    fits = (
+        0 <= memory.oscillating <= len(memory.tau)
+        and 1 <= memory.lags <= memory.ring
+        and all(1 <= season <= memory.ring for season in seasons)
+        and memory.tau.ndim == 1
+        and np.all(memory.tau > 0)
+        and memory.level_tau > 0
+        and memory.spread_tau > 0
+    )
+    if not fits:
+        raise ModelFileError(
+            f"the memory's sizes do not fit: {len(memory.tau)} poles, {memory.oscillating} of them "
+            f"turning, {memory.lags} lags, ring {memory.ring}, seasons {seasons}"
+        )

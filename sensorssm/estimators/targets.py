@@ -1,0 +1,78 @@
+"""What a forecast is judged against while it is learned: the readings after each row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
+
+# Between two readings further apart than this (in steps) nothing is made up to be a target.
+WIDEST_BRACKET = 1.5
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The readings of one asset on the grid that starts at each row.
+
+    values : (n, M), NaN where missing; position : (n,) steps since the first row.
+    """
+
+    values: FloatArray
+    position: FloatArray
+
+    @classmethod
+    def of(cls, values: FloatArray, elapsed: FloatArray) -> Targets:
+        """Return the targets of rows that are `elapsed` (n,) steps apart."""
+        return cls(values, np.concatenate([[0.0], np.cumsum(elapsed[1:])]))
+
+    @property
+    def regular(self) -> bool:
+        """Say whether every row is one step after the row before."""
+        return bool(np.all(np.diff(self.position) == 1.0))
+
+    def origins(self, horizon: int) -> int:
+        """Return how many rows, from the first, have the whole horizon behind them."""
+        end = self.position[-1] - horizon
+        return int(np.searchsorted(self.position, end, side="right"))
+
+    def after(self, rows: IntArray, horizon: int, tag: int) -> FloatArray:
+        """Return what was read 1..H steps after `rows`, (k, H), NaN where unknown."""
+        if self.regular:
+            padded = np.concatenate([self.values[:, tag], np.full(horizon, np.nan)])
+            return sliding_window_view(padded, horizon)[rows + 1]
+        return self._between(self.position[rows, None] + np.arange(1, horizon + 1), tag)
+
+    def _between(self, at: FloatArray, tag: int) -> FloatArray:
+        """Read off the line between the two readings around each position."""
+        seen = np.flatnonzero(np.isfinite(self.values[:, tag]))
+        if len(seen) == 0:
+            return np.full(at.shape, np.nan)
+        position, values = self.position[seen], self.values[seen, tag]
+        right = np.searchsorted(position, at)
+        left = np.maximum(right - 1, 0)
+        right = np.minimum(right, len(seen) - 1)
+        wide = position[right] - position[left] > WIDEST_BRACKET
+        outside = (at > position[-1]) | (at < position[0])
+        exact = position[right] == at
+        unknown = (wide & ~exact) | outside
+        return np.where(unknown, np.nan, np.interp(at, position, values))
+
+
+def fill_targets(y: FloatArray, guess: FloatArray) -> tuple[FloatArray, BoolArray]:
+    """Fill the holes of y (k, H) so that its rows can be learned from; say which rows can.
+
+    A hole between two known steps of a row lies on the line between them, a hole at either end
+    takes the row's nearest known step. Rows of which less than half is known are left out.
+    """
+    known = np.isfinite(y)
+    if known.all():
+        return y, np.ones(len(y), dtype=bool)
+    usable = known.mean(axis=1) >= 0.5
+    filled = np.where(known, y, guess)
+    return filled, usable

@@ -1,0 +1,241 @@
+"""Forecast quantiles that stay honest online: held-back residuals, moved by matured ones.
+
+A quantile of a forecast is the point forecast plus an offset times the tag's running spread. The
+offsets come from residuals that the fit held back. Online, each reading that arrives judges the
+forecasts made for it 1, 2, .. H steps before: an offset that was exceeded too often moves up, one
+that was exceeded too seldom moves down. Only residuals that have matured are used, a few knots of
+the horizon stand for all of it, and so a reading costs O(1).
+
+References
+----------
+Gibbs and Candes 2021, arXiv:2106.00170 (adaptive conformal inference); Angelopoulos, Candes and
+Tibshirani 2023, arXiv:2307.16895 (quantile tracking).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from sensorssm.errors import ConfigError
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+#: The levels an offset is kept for; others are read off the line between them.
+LEVELS = np.array(
+    [0.005, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975, 0.995]
+)
+#: Share of the central 80 % width that one miss can move an offset by.
+RATE = 0.02
+NEVER = -1.0
+
+
+def check_levels(quantiles: object) -> FloatArray:
+    """Return `quantiles` as increasing levels.
+
+    Raises
+    ------
+    ConfigError : not a list of increasing numbers strictly between 0 and 1.
+    """
+    levels = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
+    inside = np.all((levels > 0) & (levels < 1)) and levels.ndim == 1 and levels.size > 0
+    if not inside or np.any(np.diff(levels) <= 0):
+        raise ConfigError(
+            f"quantiles={quantiles!r}, wanted increasing levels between 0 and 1, "
+            "such as (0.1, 0.5, 0.9)"
+        )
+    return levels
+
+
+def knots_of(horizon: int, count: int = 8) -> IntArray:
+    """Return the steps (K,) of the horizon that are tracked: 1, H and some between."""
+    return np.unique(np.round(np.geomspace(1, horizon, count)).astype(np.int64))
+
+
+class TrackerState(NamedTuple):
+    """What is remembered of one asset.
+
+    Attributes
+    ----------
+    shift : (M, K, Q) how far each offset has moved, in spreads
+    points : (R, M, K) the point forecasts of the last R grid slots
+    spreads : (R, M) the spreads they were made with
+    slots : (R,) the slots they were made in
+    """
+
+    shift: FloatArray
+    points: FloatArray
+    spreads: FloatArray
+    slots: FloatArray
+
+    def copy(self) -> TrackerState:
+        """Return a state that shares nothing with this one."""
+        return TrackerState(*(part.copy() for part in self))
+
+
+@dataclass(frozen=True)
+class Conformal:
+    """Offsets of the quantiles, and the rule that moves them.
+
+    Attributes
+    ----------
+    offsets : (M, H, Q) float32, in spreads, increasing in Q
+    least_spread : (M,) the spread is never taken smaller, in the tag's unit
+    """
+
+    offsets: NDArray[np.float32]
+    least_spread: FloatArray
+
+    @property
+    def knots(self) -> IntArray:
+        """Return the tracked steps, (K,), from 1."""
+        return knots_of(self.offsets.shape[1])
+
+    def init_state(self) -> TrackerState:
+        """Return the state before any forecast."""
+        tags, horizon, levels = self.offsets.shape
+        knots, slots = len(self.knots), horizon + 1
+        return TrackerState(
+            np.zeros((tags, knots, levels)),
+            np.zeros((slots, tags, knots)),
+            np.ones((slots, tags)),
+            np.full(slots, NEVER),
+        )
+
+    def advance(
+        self,
+        values: FloatArray,
+        slots: FloatArray,
+        points: FloatArray,
+        spread: FloatArray,
+        state: TrackerState,
+        rows: IntArray,
+    ) -> FloatArray:
+        """Judge old forecasts by `values`, take in new ones; return the shifts after `rows`.
+
+        Parameters
+        ----------
+        values : (n, M); slots : (n,) their places on the grid
+        points : (n, M, K) forecasts made after each row, at the knots; spread : (n, M)
+        state : overwritten
+        rows : increasing row numbers
+
+        Returns
+        -------
+        (k, M, K, Q), in spreads
+        """
+        knots = self.knots
+        offsets = self.offsets[:, knots - 1].astype(np.float64)
+        out = np.empty((len(rows), *state.shift.shape))
+        track(
+            values, slots, points, np.maximum(spread, self.least_spread), knots, offsets, LEVELS,
+            RATE, rows, *state, out,
+        )  # fmt: skip
+        return out
+
+    def quantiles(
+        self, point: FloatArray, spread: FloatArray, shift: FloatArray, levels: FloatArray
+    ) -> FloatArray:
+        """Return quantiles (k, H, M, Q), increasing in Q.
+
+        Parameters
+        ----------
+        point : (k, H, M); spread : (k, M); shift : (k, M, K, len(LEVELS)); levels : (Q,)
+        """
+        horizon = point.shape[1]
+        mix = _between_levels(levels)
+        offsets = read_offsets(self.offsets[:, :horizon], levels)
+        reach = _between_knots(self.knots, horizon)
+        moved = np.einsum("hk,nmkl,lq->nhmq", reach, shift, mix, optimize=True)
+        moved += offsets
+        moved *= np.maximum(spread, self.least_spread)[:, None, :, None]
+        moved += point[..., None]
+        moved.sort(axis=-1)
+        return moved
+
+
+def fit_offsets(residual: FloatArray, spread: FloatArray) -> NDArray[np.float32]:
+    """Return the offsets (M, H, Q) of held-back residuals, 0 where there are none.
+
+    Parameters
+    ----------
+    residual : (k, H, M) observed minus forecast, NaN where unknown
+    spread : (k, M) what each row is scaled by, positive
+    """
+    scaled = residual / spread[:, None, :]
+    known = np.isfinite(scaled).sum(axis=0)
+    scaled = np.where(known[None] > 0, scaled, 0.0)
+    offsets = np.nanquantile(scaled, LEVELS, axis=0)
+    return np.ascontiguousarray(_smooth_steps(offsets).transpose(2, 1, 0), dtype=np.float32)
+
+
+def read_offsets(offsets: NDArray[np.float32], levels: FloatArray) -> FloatArray:
+    """Return the offsets (H, M, len(levels)) at other levels, from (M, H, len(LEVELS))."""
+    return np.einsum("mhl,lq->hmq", offsets.astype(np.float64), _between_levels(levels))
+
+
+def _smooth_steps(offsets: FloatArray) -> FloatArray:
+    """Average (Q, H, M) over neighbouring steps, which differ by noise more than by nature."""
+    horizon = offsets.shape[1]
+    half = min(horizon // 16, 8)
+    if half == 0:
+        return offsets
+    steps = np.arange(horizon)
+    reach = np.minimum(np.minimum(steps, horizon - 1 - steps), half)  # shorter at both ends
+    total = np.concatenate([np.zeros_like(offsets[:, :1]), np.cumsum(offsets, axis=1)], axis=1)
+    span = (2 * reach + 1)[None, :, None]
+    return (total[:, steps + reach + 1] - total[:, steps - reach]) / span
+
+
+def _between_levels(levels: FloatArray) -> FloatArray:
+    """Return the matrix (len(LEVELS), Q) that reads `levels` off the line between LEVELS."""
+    return np.stack([np.interp(levels, LEVELS, unit) for unit in np.eye(len(LEVELS))])
+
+
+def _between_knots(knots: IntArray, horizon: int) -> FloatArray:
+    """Return the matrix (H, K) that reads every step off the line between the knots."""
+    steps = np.arange(1, horizon + 1)
+    return np.stack([np.interp(steps, knots, unit) for unit in np.eye(len(knots))], axis=1)
+
+
+@njit(cache=True, nogil=True)
+def track(
+    values, slots, points, spread, knots, offsets, levels, rate, rows,
+    shift, old_points, old_spreads, old_slots, out,
+):  # fmt: skip
+    """Fold `Conformal.advance` over the rows; shapes as there, the state is overwritten."""
+    room = len(old_slots)
+    taken = 0
+    for t in range(len(values)):
+        for k in range(len(knots)):
+            made = slots[t] - knots[k]
+            place = int(made) % room
+            if made < 0.0 or old_slots[place] != made:
+                continue
+            for c in range(values.shape[1]):
+                if math.isfinite(values[t, c]):
+                    miss = (values[t, c] - old_points[place, c, k]) / old_spreads[place, c]
+                    _move(shift[c, k], offsets[c, k], levels, miss, rate)
+        place = int(slots[t]) % room
+        old_slots[place] = slots[t]
+        old_points[place] = points[t]
+        old_spreads[place] = spread[t]
+        if taken < len(rows) and rows[taken] == t:
+            out[taken] = shift
+            taken += 1
+
+
+@njit(cache=True, nogil=True)
+def _move(shift, offsets, levels, miss, rate):
+    """Move each offset by the step of its pinball loss, at a rate in central widths."""
+    count = len(levels)
+    width = offsets[count - 4] - offsets[3]
+    for q in range(count):
+        below = 1.0 if miss <= offsets[q] + shift[q] else 0.0
+        shift[q] += rate * width * (levels[q] - below)
