@@ -131,7 +131,7 @@ def growth(fault: Fault, time: NDArray[np.datetime64]) -> FloatArray:
         "fouling": np.minimum(1.0, 1.6 * share),
         "bearing": share * (0.4 + 0.6 * share),  # wear feeds on itself
         "cavitation": np.minimum(1.0, 4.0 * share),  # a strainer clogs, then stays clogged
-        "leak": np.minimum(1.0, 8.0 * share),
+        "leak": np.minimum(1.0, 24.0 * share),  # a gasket gives way
         "spike": 1.0 - 0.8 * share,  # a jump that dies away
     }.get(fault.kind, np.ones_like(share))
     if fault.kind not in SENSOR_KINDS:

@@ -39,13 +39,13 @@ from sensorssm.datasets.surroundings import Drive
 FloatArray = NDArray[np.float64]
 
 #: What a fault of severity 1 does to the equipment.
-LEAK = 3.2  # m3/h out of the tank's drain
+LEAK = 4.0  # m3/h out of the tank's drain
 FOULING = 0.006  # K/kW on the cooler's wall
 BLOCKAGE = 12.0  # times the suction's clean pressure drop
 HEAD_LOSS = 0.15  # share of the head that full cavitation takes
 BEARING_VIBRATION = 1.6  # mm/s
 BEARING_POWER = 0.22  # kW
-STICTION = 4.0  # %
+STICTION = 5.0  # %
 
 _WARMUP_S = 12 * 3600.0
 

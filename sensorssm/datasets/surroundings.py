@@ -83,9 +83,10 @@ def make_weather(rng: np.random.Generator, time: TimeArray, period_s: float) -> 
     rows = len(time)
     hour = _seconds_since(time, time.astype("datetime64[D]")) / _HOUR_S
     day = _seconds_since(time, time.astype("datetime64[Y]")) / _DAY_S
-    season = 16.0 - 6.0 * np.cos(2 * np.pi * (day - 20.0) / 365.25)
-    front = 3.0 * _wander(rng, rows, period_s, 2.0 * _DAY_S)
-    clear_sky = np.exp(0.35 * _wander(rng, rows, period_s, 1.5 * _DAY_S))  # 1 is an average day
+    season = 15.0 - 4.0 * np.cos(2 * np.pi * (day - 20.0) / 365.25)
+    # Fronts are bounded, as weather is: a few weeks show most of what a season can do.
+    front = 4.0 * np.tanh(0.8 * _wander(rng, rows, period_s, 1.2 * _DAY_S))
+    clear_sky = np.exp(0.3 * _wander(rng, rows, period_s, 1.5 * _DAY_S))  # 1 is an average day
     breeze = 0.4 * _wander(rng, rows, period_s, 1.0 * _HOUR_S)
     cycle = 3.0 * clear_sky * np.cos(2 * np.pi * (hour - 15.0) / 24.0)
     temperature = season + front + cycle + breeze
