@@ -127,7 +127,7 @@ def _advance(design, drive, wear, row, state, level_shown, product_shown, step_s
         wear.cavitation[row], head_share,
     )  # fmt: skip
     flow = min(flow, state.volume * 3600.0 / step_s)  # an empty tank gives nothing
-    leak = LEAK * wear.leak[row] * sqrt(level / 0.55)
+    leak = LEAK * wear.leak[row] * sqrt(max(level, 0.0) / 0.55)
     leak = min(leak, state.volume * 3600.0 / step_s - flow)
     hours = step_s / 3600.0
     volume = state.volume + hours * (feed - flow - leak)

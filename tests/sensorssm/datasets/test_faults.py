@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from sensorssm.datasets import FAULT_KINDS, Fault, Plant, simulate_plant
+from sensorssm.datasets import FAULT_KINDS, TAGS, Fault, Plant, simulate_plant
 from sensorssm.datasets.faults import EQUIPMENT_TAGS, growth
 from sensorssm.datasets.tags import NOISE, TAG_INDEX
 from sensorssm.errors import ConfigError, UnknownTagError
@@ -128,6 +128,15 @@ def test_severity_scales_a_fault(healthy: Plant) -> None:
         return float((healthy.values["skid-1"] - faulty.values["skid-1"])[:, column].sum())
 
     assert lost(0.5) == pytest.approx(0.5 * lost(1.0), rel=0.05)
+
+
+@pytest.mark.parametrize("kind", FAULT_KINDS)
+def test_a_catastrophe_keeps_its_numbers(kind: str) -> None:
+    """A tank run dry, a blind suction, a blocked cooler: readings stay finite and in range."""
+    values = run(replace(make_fault(kind), severity=40.0)).values["skid-1"]
+    assert np.isfinite(values).all()
+    assert (values >= [each.low for each in TAGS]).all()
+    assert (values <= [each.high for each in TAGS]).all()
 
 
 @pytest.mark.parametrize("kind", FAULT_KINDS)
