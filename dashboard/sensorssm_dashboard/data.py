@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from sensorssm_dashboard import palette
 from sensorssm_pipelines.store import Store
 
 _Stamp = tuple[tuple[int, int], ...]
@@ -58,20 +59,31 @@ def covered(store: Store, asset: str | None = None) -> tuple[datetime, datetime]
     return None
 
 
+def explained(store: Store, asset: str, span: tuple[datetime, datetime]) -> pl.DataFrame:
+    """Return what was read and expected within `span`; a store without a model has no expected."""
+    rows = read(store, "explanations", asset, *span)
+    if not rows.is_empty():
+        return rows
+    unknown = pl.lit(None, dtype=pl.Float64)
+    return read(store, "readings", asset, *span).with_columns(
+        expected=unknown, lower=unknown, upper=unknown, contribution=unknown
+    )
+
+
 def alarm_spans(alarms: pl.DataFrame) -> pl.DataFrame:
-    """Return alarms as spans to shade: started, ended (null = open), what."""
+    """Return alarms as spans to shade: started, ended (null = open), what, colour."""
     return alarms.select(
         started="opened",
         ended="cleared",
-        what=pl.format("alarm, first {}", pl.col("first_tag").fill_null("unknown tag")),
+        what=pl.format("alarm, first tag {}", pl.col("first_tag").fill_null("unknown")),
+        colour=pl.col("priority").map_elements(lambda p: palette.priority(p).colour, pl.String),
     )
 
 
 def label_spans(labels: pl.DataFrame) -> pl.DataFrame:
-    """Return known faults as spans to shade: started, ended, what."""
-    return labels.select(
-        "started", "ended", what=pl.format("known fault: {}", pl.col("kind").fill_null(""))
-    )
+    """Return known faults as spans to shade: started, ended, what, colour."""
+    what = pl.format("known fault: {}", pl.col("kind").fill_null("unnamed"))
+    return labels.select("started", "ended", what=what, colour=pl.lit(palette.LABEL))
 
 
 def utc_now() -> datetime:

@@ -6,6 +6,7 @@ live unless a process says so and both its clock and its newest reading are rece
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -17,7 +18,7 @@ from sensorssm_dashboard import text
 SILENT_AFTER: Final = timedelta(seconds=30)  # of a process: it writes a heartbeat every few
 OLD_AFTER: Final = timedelta(minutes=30)  # of a reading: slow grids step every 15 minutes
 _AHEAD: Final = timedelta(minutes=2)  # of clocks that disagree a little
-_RECORDED: Final = ("replay", "demo", "backtest", "run", "score")
+_RECORDED: Final = r"^(?i:replay|demo|backtest|batch|run)\b"
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Freshness:
 
 
 def judge(
-    heartbeat: pl.DataFrame, latest: pl.DataFrame, covered: tuple[datetime, datetime] | None,
+    heartbeat: pl.DataFrame, latest: pl.DataFrame, covered: Callable[[], tuple[datetime, datetime] | None],
     now: datetime,
 ) -> Freshness:  # fmt: skip
     """Return how fresh a store is at wall-clock time `now`.
@@ -43,19 +44,19 @@ def judge(
     heartbeat : the store's table; processes named after a replay or a batch job never count
         as live
     latest : the store's table, one row per asset
-    covered : first and last time of the scores, or None without any
+    covered : gives the first and last time of the scores, or None without any; not asked
+        while a process runs, for it reads them all
     now : wall-clock time, UTC
     """
-    running = heartbeat.filter(
-        ~pl.col("process").str.to_lowercase().str.contains("|".join(_RECORDED))
-    )
+    running = heartbeat.filter(~pl.col("process").str.contains(_RECORDED))
     if not running.is_empty():
         return _judge_running(running, latest, now)
-    if covered is None:
+    span = covered()
+    if span is None:
         return Freshness("empty", "No data yet.")
-    age = text.duration(now - covered[1])
+    age = text.duration(now - span[1])
     return Freshness(
-        "replay", f"Replay of {text.span(*covered)}. Nothing here is live: it ended {age} ago."
+        "replay", f"Replay of {text.span(*span)}. Nothing here is live: it ended {age} ago."
     )
 
 

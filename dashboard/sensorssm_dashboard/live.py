@@ -28,7 +28,7 @@ def show(store: Store, body: Callable[[Store], None]) -> None:
 def freshness_of(store: Store) -> Freshness:
     """Return how fresh the store is now."""
     heartbeat, latest = data.read(store, "heartbeat"), data.read(store, "latest")
-    return judge(heartbeat, latest, data.covered(store), data.utc_now())
+    return judge(heartbeat, latest, lambda: data.covered(store), data.utc_now())
 
 
 def guarded(draw: Callable[[], None]) -> None:

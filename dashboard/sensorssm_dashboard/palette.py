@@ -15,25 +15,27 @@ FAINT: Final = "#d3d7d9"  # grid lines, borders
 PAPER: Final = "#fbfcfc"  # the face of a chart or a tile
 SLATE: Final = "#3f6478"  # what the model expects
 MIST: Final = "#b9cbd5"  # where it expects the reading to lie
+LIMIT: Final = "#8d2f35"  # the threshold
 LABEL: Final = "#7a6a99"  # ground truth, written by a person
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a word is drawn: its icon, its Streamlit colour and its colour in charts."""
+    """How a word is drawn: its icon, its Streamlit colour, its colour and shape in charts."""
 
     word: str
     icon: str
     badge: str
     colour: str
+    shape: str = "circle"
 
 
 #: Priority 1 is the most urgent. Shape and number differ too, for eyes that miss the colour.
 PRIORITIES: Final = {
-    1: Look("1 urgent", ":material/square:", "red", "#c4262e"),
-    2: Look("2 high", ":material/change_history:", "orange", "#d9730d"),
-    3: Look("3 medium", ":material/circle:", "yellow", "#b08900"),
-    4: Look("4 low", ":material/arrow_drop_down:", "gray", "#7d868a"),
+    1: Look("1 urgent", ":material/square:", "red", "#c4262e", "square"),
+    2: Look("2 high", ":material/change_history:", "orange", "#d9730d", "triangle-up"),
+    3: Look("3 medium", ":material/circle:", "yellow", "#b08900", "circle"),
+    4: Look("4 low", ":material/arrow_drop_down:", "gray", "#7d868a", "triangle-down"),
 }
 
 _PRIORITY_WORDS: Final = {

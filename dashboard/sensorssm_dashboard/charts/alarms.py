@@ -28,9 +28,8 @@ def timeline(alarms: pl.DataFrame, labels: pl.DataFrame, span: style.Span) -> An
     bars = style.inside(rows, span).select(
         "asset", "started", "ended", "level", "state", "first_tag", "message"
     )
-    looks = list(palette.PRIORITIES.values())
-    level = {"domain": [p.word for p in looks]}
-    shapes = ["square", "triangle-up", "circle", "triangle-down"]
+    looks = [look for look in palette.PRIORITIES.values() if look.word in set(rows["level"])]
+    levels = [p.word for p in looks]
     shown = ["asset", "level", "state", "first_tag", "message"]
     assets = sorted(set(rows["asset"]) | set(labels["asset"]))
     y = style.category_axis("asset", None, sort=assets)
@@ -38,7 +37,7 @@ def timeline(alarms: pl.DataFrame, labels: pl.DataFrame, span: style.Span) -> An
         x=style.STARTED,
         y=y,
         color=alt.Color(
-            "level:N", scale=alt.Scale(**level, range=[p.colour for p in looks]),
+            "level:N", scale=alt.Scale(domain=levels, range=[p.colour for p in looks]),
             legend=alt.Legend(title=None),
         ),
         tooltip=[alt.Tooltip(f"{name}:N", title=name.replace("_", " ")) for name in shown],
@@ -49,7 +48,9 @@ def timeline(alarms: pl.DataFrame, labels: pl.DataFrame, span: style.Span) -> An
         base.mark_bar(height=10, opacity=0.75).encode(x2="ended:T"),
         # A five-minute alarm is narrower than a pixel in a month: its mark keeps it in sight.
         base.mark_point(size=55, filled=True, opacity=1).encode(
-            shape=alt.Shape("level:N", scale=alt.Scale(**level, range=shapes))
+            shape=alt.Shape(
+                "level:N", scale=alt.Scale(domain=levels, range=[p.shape for p in looks])
+            )
         ),
     ]
     return style.finished(alt.layer(*layers), 30 * max(len(assets), 1))

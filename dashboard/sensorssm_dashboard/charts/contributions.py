@@ -43,11 +43,7 @@ def heat_map(shares: pl.DataFrame, span: style.Span) -> Any:
     cells = binned(shares, span)
     order = cells["tag"].unique(maintain_order=True).to_list()
     title = "Which tag: share of the score, from none (white) to all of it (brown)"
-    share = alt.Color(
-        "contribution:Q",
-        scale=alt.Scale(domain=[0, 1], range=_SHADES, interpolate="rgb"),
-        legend=None,
-    )
+    scale = alt.Scale(domain=[0, 1], range=_SHADES, interpolate="rgb")
     when = style.WHEN.replace("datum.time", "datum.started")
     shown = style.tooltips({"contribution": "Share"}, ".0%")
     layers = [
@@ -59,8 +55,9 @@ def heat_map(shares: pl.DataFrame, span: style.Span) -> Any:
             x=style.STARTED,
             x2="ended:T",
             y=style.category_axis("tag", None, sort=order),
-            color=share,
-            stroke=share,  # closes the seams between neighbouring cells
+            color=alt.Color("contribution:Q", scale=scale, legend=None),
+            # Closes the seams between neighbouring cells.
+            stroke=alt.Stroke("contribution:Q", scale=scale, legend=None),
             tooltip=[*shown, alt.Tooltip("tag:N", title="Tag")],
         ),
     ]

@@ -37,7 +37,7 @@ def fan(
     shown = style.tooltips({"q10": "10 %", "value": "median", "q90": "90 %"})
     touch = ahead.transform_calculate(when=style.WHEN).mark_point(size=40, opacity=0)
     layers = [
-        style.frame(span),
+        style.frame(span, ticks=5),
         ahead.mark_area(color=palette.MIST, opacity=0.85).encode(
             x=style.TIME, y="q10:Q", y2="q90:Q"
         ),

@@ -16,44 +16,41 @@ def score(
     scores: pl.DataFrame,
     span: style.Span,
     *,
-    alarms: pl.DataFrame,
-    labels: pl.DataFrame,
+    spans: pl.DataFrame,
     height: int = 110,
 ) -> Any:
-    """Return ``score`` with its stepped ``threshold``; alarms and labels are shaded behind.
+    """Return ``score`` with its stepped ``threshold``; `spans` are shaded behind.
 
     Parameters
     ----------
     scores : DataFrame with time, score, threshold (no unit); a null score stays a gap
     span : start and end of the x axis
-    alarms, labels : started, ended, what
+    spans : started, ended, what, colour; shaded behind the lines
     height : px of the plot
     """
     y = style.value_axis("score", "score", zero=True)
     layers = [
         style.frame(span, title="UTC"),
-        *style.shade(labels, span, palette.LABEL, opacity=0.16),
-        *style.shade(alarms, span, palette.PRIORITIES[1].colour),
+        *style.shade(spans, span),
         *_lines(scores, y),
     ]
     return style.finished(alt.layer(*layers), height, "Score against threshold")
 
 
-def sparkline(scores: pl.DataFrame, span: style.Span, *, alarms: pl.DataFrame) -> Any:
+def sparkline(scores: pl.DataFrame, span: style.Span, *, spans: pl.DataFrame) -> Any:
     """Return the score chart of an overview tile: no titles, few ticks, the same meaning."""
     y = style.value_axis("score", None, zero=True, ticks=2, gutter=26)
-    shaded = style.shade(alarms, span, palette.PRIORITIES[1].colour)
-    layers = [style.frame(span, ticks=4), *shaded, *_lines(scores, y, points=360)]
+    layers = [style.frame(span, ticks=4), *style.shade(spans, span), *_lines(scores, y, points=360)]
     return style.finished(alt.layer(*layers), 84)
 
 
 def _lines(scores: pl.DataFrame, y: alt.Y, *, points: int = 1200) -> list[alt.Chart]:
     limit = thin(scores, ["threshold"], points=points).rename({"threshold": "score"})
-    red = {"color": palette.PRIORITIES[1].colour, "strokeWidth": 1, "strokeDash": [5, 3]}
+    dashes = {"color": palette.LIMIT, "strokeWidth": 1, "strokeDash": [5, 3]}
     drawn = thin(scores, ["score"], points=points)
     touch = alt.Chart(drawn).transform_calculate(when=style.WHEN).mark_point(size=40, opacity=0)
     return [
-        *style.line(limit, y, interpolate="step-after", **red),
+        *style.line(limit, y, interpolate="step-after", **dashes),
         *style.line(drawn, y, color=palette.INK, strokeWidth=1.2),
         touch.encode(x=style.TIME, y=y, tooltip=style.tooltips({"score": "Score"})),
     ]

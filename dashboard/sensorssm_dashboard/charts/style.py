@@ -19,6 +19,10 @@ _TITLE = 16  # px of a y axis's own title beside it
 WHEN: Final = "utcFormat(toDate(datum.time), '%Y-%m-%d %H:%M') + ' UTC'"
 
 
+_TICKS: Final[Any] = {
+    "minutes": "%H:%M", "hours": "%H:%M", "day": "%d %b", "date": "%d %b", "week": "%d %b",
+    "month": "%b %Y", "year": "%Y",
+}  # fmt: skip
 _UTC: Final = alt.Scale(type="utc", nice=False)
 
 #: The x channels of every layer but the first.
@@ -31,7 +35,7 @@ def frame(span: Span, *, title: str | None = None, ticks: int = 9) -> alt.Chart:
 
     Two points do it: Vega-Lite warns of a conflict when several layers name the same domain.
     """
-    axis = alt.Axis(labelOverlap=True, tickCount=ticks)
+    axis = alt.Axis(labelOverlap=True, tickCount=ticks, format=_TICKS)
     ends = alt.Chart(pl.DataFrame({"time": span})).mark_point(opacity=0)
     return ends.encode(x=alt.X("time:T", title=title, axis=axis, scale=_UTC))
 
@@ -60,15 +64,21 @@ def inside(spans: pl.DataFrame, span: Span) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def shade(
-    spans: pl.DataFrame, span: Span, colour: str, *, opacity: float = 0.16
-) -> list[alt.Chart]:
-    """Return the band behind a chart where `spans` (``started``, ``ended``, ``what``) lie, if any."""
-    shown = inside(spans, span).select("started", "ended", "what")
+def shade(spans: pl.DataFrame, span: Span, *, opacity: float = 0.16) -> list[alt.Chart]:
+    """Return bands behind a chart where `spans` lie, or nothing when none does.
+
+    `spans` has ``started``, ``ended`` (null = still going on), ``what`` and ``colour``.
+    """
+    shown = inside(spans, span).select("started", "ended", "what", "colour")
     if shown.is_empty():
         return []
-    band = alt.Chart(shown).mark_rect(color=colour, opacity=opacity)
-    return [band.encode(x=STARTED, x2="ended:T", tooltip=alt.Tooltip("what:N", title="Span"))]
+    band = alt.Chart(shown).mark_rect(opacity=opacity).encode(
+        x=STARTED,
+        x2="ended:T",
+        color=alt.Color("colour:N", scale=None),
+        tooltip=alt.Tooltip("what:N", title="Span"),
+    )  # fmt: skip
+    return [band]
 
 
 def line(rows: pl.DataFrame, y: alt.Y, **mark: Any) -> list[alt.Chart]:

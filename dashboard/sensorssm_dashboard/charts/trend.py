@@ -18,8 +18,7 @@ def trend(
     *,
     title: str,
     unit: str,
-    alarms: pl.DataFrame,
-    labels: pl.DataFrame,
+    spans: pl.DataFrame,
     height: int = 110,
 ) -> Any:
     """Return one tag's trend: ``value`` over ``expected`` and the band ``lower`` to ``upper``.
@@ -30,16 +29,15 @@ def trend(
         missing, which stays a gap
     span : start and end of the x axis
     title, unit : shown as they are; `unit` titles the y axis
-    alarms, labels : started, ended, what; shaded behind the lines
+    spans : started, ended, what, colour; shaded behind the lines
     height : px of the plot
     """
     y = style.value_axis("value", unit or "no unit")
     expected = thin(readings, ["expected"]).rename({"expected": "value"})
     dashes = {"color": palette.SLATE, "strokeWidth": 1.1, "strokeDash": [4, 3]}
     layers = [
-        style.frame(span),
-        *style.shade(labels, span, palette.LABEL, opacity=0.16),
-        *style.shade(alarms, span, palette.PRIORITIES[1].colour),
+        style.frame(span, ticks=5),
+        *style.shade(spans, span),
         *_band(readings),
         *style.line(expected, y, **dashes),
         *style.line(thin(readings, ["value"]), y, color=palette.INK, strokeWidth=1.3),

@@ -10,6 +10,7 @@ import streamlit as st
 
 from sensorssm_dashboard import data, health, links, live, palette, text
 from sensorssm_dashboard.charts.alarms import timeline
+from sensorssm_dashboard.choose import around
 from sensorssm_pipelines.store import Store
 
 _ROWS: Final = 20  # alarms with a button of their own; in a flood the rest stand in the journal
@@ -72,9 +73,9 @@ def _alarm(alarm: Mapping[str, Any]) -> None:
         st.badge(level.word, icon=level.icon, color=level.badge)  # pyright: ignore[reportArgumentType]
         st.badge(state.word, icon=state.icon, color=state.badge)  # pyright: ignore[reportArgumentType]
     ended = alarm["cleared"]
-    until = None if ended is None else ended + (ended - alarm["opened"]) / 2
+    span, until = around(alarm["opened"], ended)
     with st.container(width=110):
-        links.to_asset(alarm["asset"], alarm["asset"], span="7 d", until=until)
+        links.to_asset(alarm["asset"], alarm["asset"], span=span, until=until)
     lasted = "still open" if ended is None else f"lasted {text.duration(ended - alarm['opened'])}"
     st.markdown(
         f"**{text.plain(alarm['message'] or alarm['rule'])}**  \n"

@@ -48,7 +48,8 @@ def _body(store: Store) -> None:
     order = sorted(
         assets.iter_rows(named=True), key=lambda a: _WORST_FIRST.index(words[a["asset"]])
     )
-    tiles = st.grid(columns=3, min_column_width=380, gap="small", border=True)
+    columns = min(len(order), 3)
+    tiles = st.grid(columns=columns, min_column_width=380, gap="small", border=True)
     for asset in order:
         with tiles.cell():
             _tile(store, asset, words[asset["asset"]], rows.get(asset["asset"]), newest)
@@ -79,17 +80,17 @@ def _tile(
     newest: datetime | None,
 ) -> None:
     name = asset["asset"]
-    with st.container(horizontal=True, horizontal_alignment="distribute", gap="xsmall"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         links.to_asset(name, name)
+        st.caption(text.plain(asset["description"] or ""), width="stretch")
         st.badge(word.word, icon=word.icon, color=word.badge)  # pyright: ignore[reportArgumentType]
-    st.caption(text.plain(asset["description"] or "No description"))
     if latest is None or newest is None:
         st.caption("No scores yet: fit a model and score this asset.")
         return
     span = (newest - _SHOWN, newest)
     scores = data.read(store, "scores", name, span[0])
     alarms = data.read(store, "alarms", name)
-    st.altair_chart(sparkline(scores, span, alarms=data.alarm_spans(alarms)), theme=None)
+    st.altair_chart(sparkline(scores, span, spans=data.alarm_spans(alarms)), theme=None)
     st.caption(_facts(store, latest, alarms, span))
 
 
