@@ -111,22 +111,24 @@ class Grid(Part):
 
 
 class Split(Part):
-    """Where the spans of each asset's rows end: fitted, then checked, then tested.
+    """Where each asset's rows are cut.
 
-    Models see the rows before `fit`; a forecaster chooses among settings on those from `fit` to
-    `valid`; the rows from there to `test` judge it.
+    Models learn from the rows before `fit`; a forecaster chooses among settings on those from
+    there to `valid` (none), and is judged on those from there to `test` (the end). The rows from
+    `score` (by default `fit`) on are scored.
     """
 
     fit: Mark
     valid: Mark | None = None
     test: Mark | None = None
+    score: Mark | None = None
 
 
 class Forecast(Part):
     """The forecaster, and how far and how often it is tried on the test span."""
 
     horizon: int = Field(default=96, ge=1)
-    season: int | Literal["auto"] | None = "auto"
+    season: int | list[int] | Literal["auto"] = "auto"
     memory: Literal["fixed", "selective", "auto"] = "fixed"
     lags: int = Field(default=8, ge=0)
     horizons: list[int] = []
@@ -142,12 +144,17 @@ class Detect(Part):
 
 
 class Alarms(Part):
-    """When a score becomes an alarm: delays in steps, deadband in score."""
+    """When a score becomes an alarm: delays in steps, deadband in score.
+
+    An alarm that opens within `grace` after a known fault's end counts as its recovery, not as
+    false.
+    """
 
     rule: str = "anomaly"
     on_delay: int = Field(default=1, ge=1)
     off_delay: int = Field(default=1, ge=1)
     deadband: float = Field(default=0.0, ge=0)
+    grace: Period | None = None
 
 
 class Baselines(Part):

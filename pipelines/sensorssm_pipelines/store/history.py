@@ -59,13 +59,15 @@ class History:
         shutil.rmtree(self.folder / table.name, ignore_errors=True)
 
     def _folder(self, table: Table, asset: str | None) -> Path:
-        return self.folder / table.name / f"asset={_NO_ASSET if asset is None else _safe(asset)}"
+        return (
+            self.folder / table.name / f"asset={_NO_ASSET if asset is None else folder_name(asset)}"
+        )
 
     def _folders(self, table: Table) -> list[Path]:
         return sorted((self.folder / table.name).glob("asset=*"))
 
 
-def _safe(asset: str) -> str:
+def folder_name(asset: str) -> str:
     """Return an asset's name as a folder name that cannot leave its parent."""
     return quote(asset, safe=" ").replace(".", "%2E")
 

@@ -1,0 +1,1 @@
+"""Jobs: each is one `run`, over a recipe and a store, with one report."""

@@ -1,0 +1,92 @@
+"""Job: fit a forecaster and a detector for each asset and save them beside the results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from sensorssm.names import TIME
+from sensorssm_pipelines.jobs.models import Models, assets_of, readings_of, save_models
+from sensorssm_pipelines.jobs.spans import Spans, spans_of
+from sensorssm_pipelines.progress import Progress, silent
+from sensorssm_pipelines.recipes.parts import Recipe
+from sensorssm_pipelines.store import Store
+
+if TYPE_CHECKING:
+    from sensorssm.estimators import SSMDetector, SSMForecaster
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """Seconds of each model's fit, summed over the assets, and the rows they learnt from."""
+
+    assets: int
+    rows: int
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def run(recipe: Recipe, store: Store, progress: Progress = silent) -> FitReport:
+    """Fit the models of every asset on its fit span."""
+    assets, rows, seconds = assets_of(store), 0, {"forecaster": 0.0, "detector": 0.0}
+    for number, asset in enumerate(assets):
+        progress("fitting models", number, len(assets))
+        readings = readings_of(store, asset)
+        spans = spans_of(recipe.split, readings[TIME], asset)
+        begun = perf_counter()
+        forecaster = _fit_forecaster(recipe, readings, spans)
+        between = perf_counter()
+        detector = _fit_detector(recipe, readings, spans, store.read_labels(asset))
+        seconds["forecaster"] += between - begun
+        seconds["detector"] += perf_counter() - between
+        rows += spans.fit
+        save_models(store, asset, Models(forecaster, detector))
+        _describe(store, asset, forecaster, detector)
+    progress("fitting models", len(assets), len(assets))
+    return FitReport(len(assets), rows, seconds)
+
+
+def _fit_forecaster(recipe: Recipe, readings: pl.DataFrame, spans: Spans) -> SSMForecaster | None:
+    from sensorssm.estimators import SSMForecaster
+
+    if recipe.forecast is None:
+        return None
+    chosen = readings[spans.fit : spans.valid]
+    wanted = recipe.forecast
+    return SSMForecaster(
+        horizon=wanted.horizon,
+        season=wanted.season,
+        memory=wanted.memory,
+        lags=wanted.lags,
+        random_state=recipe.seed,
+    ).fit(readings[: spans.fit], X_val=None if chosen.is_empty() else chosen)
+
+
+def _fit_detector(
+    recipe: Recipe, readings: pl.DataFrame, spans: Spans, labels: pl.DataFrame
+) -> SSMDetector | None:
+    from sensorssm.estimators import SSMDetector
+
+    if recipe.detect is None:
+        return None
+    rows = readings[: spans.fit]
+    known = pl.lit(False)
+    for started, ended in labels.select("started", "ended").iter_rows():
+        known |= (pl.col(TIME) >= started) & (pl.col(TIME) < ended)
+    return SSMDetector(
+        false_alarm_rate=recipe.detect.false_alarm_rate,
+        alarm_budget=recipe.detect.alarm_budget,
+        on_delay=recipe.alarms.on_delay,
+        off_delay=recipe.alarms.off_delay,
+        random_state=recipe.seed,
+    ).fit(rows, labels=rows.select(known.alias("known")).to_series().to_numpy())
+
+
+def _describe(
+    store: Store, asset: str, forecaster: SSMForecaster | None, detector: SSMDetector | None
+) -> None:
+    names = [type(model).__name__ for model in (detector, forecaster) if model is not None]
+    row = store.read_assets(asset).with_columns(model=pl.lit(" + ".join(names)))
+    store.write_assets(row)

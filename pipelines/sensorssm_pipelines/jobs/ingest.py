@@ -1,0 +1,51 @@
+"""Job: raw files into the store's clean grid, with an account of every reading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+
+import polars as pl
+
+from sensorssm.names import ASSET
+from sensorssm_pipelines.ingest import Account, ingest
+from sensorssm_pipelines.progress import Progress, silent
+from sensorssm_pipelines.recipes.parts import Recipe
+from sensorssm_pipelines.store import Store
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """Where every reading went, and how fast: `seconds` from the first file to the clean grid."""
+
+    account: Account
+    assets: int
+    tags: int
+    reasons: dict[str, int]
+    seconds: float
+
+    @property
+    def readings_per_second(self) -> float:
+        return self.account.rows_in / self.seconds
+
+
+def run(recipe: Recipe, store: Store, progress: Progress = silent) -> IngestReport:
+    """Ingest the sources of a recipe into the store."""
+    started = perf_counter()
+    found = ingest(recipe, progress)
+    seconds = perf_counter() - started
+    store.write_readings(found.readings)
+    store.write_quarantine(found.quarantine)
+    store.write_labels(found.labels)
+    store.write_tags(found.tags)
+    store.write_assets(
+        pl.DataFrame({ASSET: found.assets()}).with_columns(description=pl.lit(recipe.description))
+    )
+    reasons = found.quarantine["reason"].cast(pl.String).value_counts().sort("count", "reason")
+    return IngestReport(
+        account=found.account,
+        assets=len(found.assets()),
+        tags=found.tags.height,
+        reasons=dict(reasons.reverse().rows()),
+        seconds=seconds,
+    )

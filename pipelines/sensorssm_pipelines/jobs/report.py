@@ -1,0 +1,143 @@
+"""Job: say on a page what a run found, and leave it beside the results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sensorssm_pipelines.jobs.backtest import BASELINES, MODEL, BacktestReport
+from sensorssm_pipelines.jobs.fit import FitReport
+from sensorssm_pipelines.jobs.ingest import IngestReport
+from sensorssm_pipelines.jobs.judge import JudgeReport
+from sensorssm_pipelines.jobs.records import to_json
+from sensorssm_pipelines.jobs.replay import ReplayReport
+from sensorssm_pipelines.store import Store
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """All that the parts of a run reported; None where the recipe leaves a part out."""
+
+    recipe: str
+    seconds: float
+    ingest: IngestReport
+    fit: FitReport
+    backtest: BacktestReport | None
+    replay: ReplayReport | None
+    faults: JudgeReport | None
+
+
+def run(report: RunReport, store: Store) -> str:
+    """Write ``report.json`` and ``report.txt`` into the store's folder; return the text."""
+    text = as_text(report) + f"\n\nResults in {store.path}, after {report.seconds:.0f} s."
+    (store.path / "report.json").write_text(to_json(report) + "\n", encoding="utf-8")
+    (store.path / "report.txt").write_text(text + "\n", encoding="utf-8")
+    return text
+
+
+def as_text(report: RunReport) -> str:
+    """Return the report as a page of text, part by part."""
+    parts = [_ingest(report.ingest), _fit(report.fit)]
+    if report.backtest is not None:
+        parts.append(_backtest(report.backtest))
+    if report.replay is not None:
+        parts.append(_replay(report.replay))
+    if report.faults is not None and report.faults.faults:
+        parts.append(_faults(report.faults))
+    return "\n\n".join(parts)
+
+
+def _ingest(report: IngestReport) -> str:
+    account = report.account
+    lines = [
+        (
+            f"Ingested {account.rows_in:,} readings of {report.assets} assets in {report.seconds:.1f} s: "
+            f"{report.readings_per_second:,.0f} readings per second"
+        ),
+        (
+            f"  {account.rows_out:,} used ({account.late:,} had arrived late) + "
+            f"{account.deduplicated:,} duplicates + {account.quarantined:,} quarantined"
+        ),
+        f"  grid: {account.cells:,} cells, {account.missing / max(account.cells, 1):.1%} missing",
+    ]
+    if report.reasons:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in report.reasons.items())
+        lines.append(f"  quarantined for: {reasons}")
+    return "\n".join(lines)
+
+
+def _fit(report: FitReport) -> str:
+    took = ", ".join(
+        f"{name} {seconds:.1f} s" for name, seconds in report.seconds.items() if seconds
+    )
+    return f"Fitted {report.assets} assets on {report.rows:,} rows: {took}"
+
+
+def _backtest(report: BacktestReport) -> str:
+    rows = [
+        [
+            model + (f" at {horizon}" if len(report.horizons) > 1 else ""),
+            *(f"{report.mean(model, m, horizon):.3f}" for m in ("mase", "pinball", "mse", "mae")),
+            f"{report.mean(model, 'coverage', horizon):.1%}",
+        ]
+        for horizon in report.horizons
+        for model in (MODEL, *BASELINES)
+    ]
+    head = ["forecast", "MASE", "pinball", "MSE", "MAE", "in 80 % band"]
+    title = (
+        f"Forecasts from {report.origins:,} origins (errors in spreads of each tag; less is better)"
+    )
+    return f"{title}\n{table(head, rows)}"
+
+
+def _replay(report: ReplayReport) -> str:
+    return (
+        f"Replayed {report.instants:,} instants one at a time in {report.seconds:.1f} s, "
+        f"{report.alarms} alarms\n"
+        f"  one step: p50 {report.step_ms_p50:.3f} ms, p99 {report.step_ms_p99:.3f} ms"
+    )
+
+
+def _faults(report: JudgeReport) -> str:
+    rows = [
+        [
+            str(fault["fault"]),
+            str(fault["asset"]),
+            _instant(fault["started"]),
+            "found" if fault["found"] else "MISSED",
+            "" if fault["delay_min"] is None else f"{fault['delay_min']:,.0f} min",
+            fault["first_tag"] or "",
+            "" if fault["tag"] is None else "yes" if fault["right_tag"] else f"no: {fault['tag']}",
+        ]
+        for fault in report.faults
+    ]
+    head = ["fault", "asset", "started (UTC)", "", "after", "first tag named", "right tag"]
+    return (
+        f"Faults: {report.found} of {len(rows)} found, {report.right_tags} with the right tag; "
+        f"{report.false_alarms} false alarms in {report.normal_weeks:.1f} asset-weeks of normal "
+        f"operation: {report.false_alarms_per_week:.2f} per week\n{table(head, rows)}"
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as aligned text: names to the left, numbers to the right."""
+    widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
+    right = [bool(rows) and all(_is_number(row[i]) for row in rows) for i in range(len(head))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (
+            cell.rjust(width) if is_right else cell.ljust(width)
+            for cell, width, is_right in zip(cells, widths, right, strict=True)
+        )
+        return "  " + "  ".join(padded).rstrip()
+
+    return "\n".join(line(cells) for cells in (head, *rows))
+
+
+def _is_number(cell: str) -> bool:
+    return cell == "" or cell[0].isdigit() or cell[0] == "-"
+
+
+def _instant(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"
