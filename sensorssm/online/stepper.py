@@ -155,7 +155,7 @@ class Stepper:
         """Return the state of all assets; `restore` of the same model goes on from there."""
         arrays: dict[str, NDArray[Any]] = {"state": self._state, "time": self._time}
         for row, stream in enumerate(self._streams or ()):
-            arrays[f"stream/{row}"] = np.frombuffer(stream.snapshot(), dtype=np.uint8)
+            arrays |= {f"stream/{row}/{name}": a for name, a in stream.snapshot().items()}
         return pack({"model": self._fingerprint(), "assets": list(self._row)}, arrays)
 
     def restore(self, content: bytes) -> None:
@@ -176,11 +176,8 @@ class Stepper:
             found = arrays.get(name)
             if found is None or found.shape != own.shape or found.dtype != own.dtype:
                 raise ModelFileError(f"the snapshot's {name} does not fit {own.dtype} {own.shape}")
-        if self._streams is not None:
-            for row, stream in enumerate(self._streams):
-                if f"stream/{row}" not in arrays:
-                    raise ModelFileError("the snapshot was made without a forecaster")
-                stream.restore(arrays[f"stream/{row}"].tobytes())
+        for row, stream in enumerate(self._streams or ()):
+            stream.restore(_under(f"stream/{row}/", arrays))
         self._state, self._time = arrays["state"].copy(), arrays["time"].copy()
 
     def _fingerprint(self) -> str:
@@ -228,6 +225,11 @@ class Stepper:
             return None, None
         ahead = self._streams[row].forecast(1, BAND)[0]
         return ahead[:, 0], ahead[:, -1]
+
+
+def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the arrays whose names start with `prefix`, without it."""
+    return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
 
 
 def _nanoseconds(time: Time) -> int:

@@ -1,0 +1,35 @@
+"""The guide's Python examples run, in order, in one namespace a page, as a reader would run them."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)[^)]*\)")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_examples_of_a_page_run(page: Path, tmp_path: Path) -> None:
+    """Each block runs after those before it, in an empty folder."""
+    blocks = BLOCK.findall(page.read_text())
+    here, namespace = os.getcwd(), {"__name__": page.stem}
+    os.chdir(tmp_path)
+    try:
+        for number, block in enumerate(blocks):
+            exec(compile(block, f"{page.name}, block {number + 1}", "exec"), namespace)
+    finally:
+        os.chdir(here)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
+    """Every relative link and picture is a file of the project."""
+    for target in LINK.findall(page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} -> {target}"
