@@ -22,6 +22,9 @@ from torch import Tensor
 from sensorssm_kernels.errors import ArgumentError, BackendError
 
 NAMES = ("auto", "triton", "cpu", "reference")
+# Looked up once, here: torch.compile reads them as constants.
+INTERPRETED = os.environ.get("TRITON_INTERPRET", "0") == "1"  # Triton then takes CPU tensors
+_INSTALLED = {"triton": find_spec("triton") is not None, "cpu": find_spec("numba") is not None}
 _log = logging.getLogger(__name__)
 
 
@@ -29,50 +32,40 @@ def choose_backend(asked: str, *tensors: Tensor | None) -> str:
     """Return the backend for these tensors; a backend asked for by name runs or raises."""
     if asked not in NAMES:
         raise ArgumentError.of("backend", repr(asked), " or ".join(map(repr, NAMES)))
-    if asked == "reference":
-        return asked
-    device, dtypes = _device(tensors), frozenset(x.dtype for x in tensors if x is not None)
-    if asked == "auto":
-        chosen = next((x for x in ("triton", "cpu") if not _obstacle(x, device, dtypes)), None)
-        chosen = chosen or "reference"
-        if not torch.compiler.is_compiling():
-            _report(chosen, device, _obstacle("triton" if device == "cuda" else "cpu", device, dtypes))
-        return chosen
-    obstacle = _obstacle(asked, device, dtypes)
-    if obstacle:
+    given = [x for x in tensors if x is not None]
+    device = given[0].device.type
+    name = asked if asked != "auto" else _native(device)
+    obstacle = _obstacle(name, device, [x.dtype for x in given])
+    if asked != "auto" and obstacle:
         raise BackendError(f"backend {asked!r} cannot run this call: {obstacle}")
-    return asked
+    chosen = "reference" if obstacle else name
+    if asked == "auto" and not torch.compiler.is_compiling():
+        _report(chosen, device, obstacle)
+    return chosen
 
 
-def is_interpreted() -> bool:
-    """Return whether Triton runs its kernels in its interpreter, which takes CPU tensors."""
-    return os.environ.get("TRITON_INTERPRET", "0") == "1"
+def _native(device: str) -> str:
+    """Return the fast backend of a kind of device."""
+    return {"cuda": "triton", "cpu": "cpu"}.get(device, "reference")
 
 
-def _device(tensors) -> str:
-    return next(x.device.type for x in tensors if x is not None)
-
-
-def _obstacle(backend: str, device: str, dtypes: frozenset[torch.dtype]) -> str:
+def _obstacle(backend: str, device: str, dtypes: list[torch.dtype]) -> str:
     """Return why a backend cannot run, or an empty string."""
+    if backend == "reference":
+        return ""
     if torch.float64 in dtypes or torch.complex128 in dtypes:
         return "an argument is float64, which only the reference computes in"
-    if backend == "cpu":
-        if device != "cpu":
-            return f"the tensors are on {device}"
-        return "" if _is_installed("numba") else "numba is not installed"
-    if device != "cuda" and not (device == "cpu" and is_interpreted()):
+    if torch.complex64 in dtypes:
+        return "A is complex, which only the reference has"
+    if not _INSTALLED[backend]:
+        return f"{'numba' if backend == 'cpu' else 'triton'} is not installed"
+    if _native(device) != backend and not (backend == "triton" and INTERPRETED):
         return f"the tensors are on {device}"
-    return "" if _is_installed("triton") else "triton is not installed"
-
-
-@cache
-def _is_installed(module: str) -> bool:
-    return find_spec(module) is not None
+    return ""
 
 
 @cache
 def _report(chosen: str, device: str, obstacle: str) -> None:
     """Say once what runs, and why it is not the fast one."""
-    why = f" ({obstacle})" if chosen == "reference" and obstacle else ""
+    why = f" ({obstacle})" if obstacle else ""
     _log.info("selective scan on %s: backend %s%s", device, chosen, why)

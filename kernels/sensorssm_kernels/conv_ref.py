@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -52,7 +54,7 @@ def _packed(x, weight, bias, state, activation, edges):
             None if state is None else state[row : row + 1],
             activation=activation,
         )
-        for row, (start, end) in enumerate(zip(edges, edges[1:], strict=False))
+        for row, (start, end) in enumerate(pairwise(edges))
     ]
     if not parts:
         return x.new_zeros(x.shape), x.new_zeros(0, weight.shape[1] - 1, x.shape[2])

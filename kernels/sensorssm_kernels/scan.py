@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from sensorssm_kernels import scan_rules  # noqa: F401  registers vmap and autocast
 from sensorssm_kernels.backends import choose_backend
 from sensorssm_kernels.scan_checks import check_scan
 from sensorssm_kernels.scan_ops import needs_states, scan_op
@@ -83,7 +83,7 @@ def selective_scan(
     )  # fmt: skip
     tensors = (u, delta, A, B, C, D_skip, z, delta_bias, initial_state)
     chosen = choose_backend(backend, *tensors)
-    if chosen == "reference":
+    if chosen == "reference" or B.ndim == 2 or C.ndim == 2:
         return selective_scan_ref(
             *tensors[:8],
             delta_softplus=delta_softplus,

@@ -1,5 +1,6 @@
 """The selective scan on the CPU: what the compiled loops need, and how threads share the rows."""
 
+# pyright: reportCallIssue=false
 from __future__ import annotations
 
 import torch
@@ -68,9 +69,9 @@ def scan_backward(
     return (
         grad_u.view(u.shape).to(u.dtype),
         grad_delta.view(delta.shape).to(delta.dtype),
-        (total_A[: A.shape[1]].t() if A.ndim == 2 else total_A).to(A.dtype),
-        grad_B.sum(0)[:, : B.shape[2]].view(B.shape).to(B.dtype),
-        grad_C.sum(0)[:, : C.shape[2]].view(C.shape).to(C.dtype),
+        (total_A[: A.shape[1]].t().contiguous() if A.ndim == 2 else total_A).to(A.dtype),
+        grad_B.sum(0)[:, : B.shape[2]].reshape(B.shape).to(B.dtype),
+        grad_C.sum(0)[:, : C.shape[2]].reshape(C.shape).to(C.dtype),
         None if D_skip is None else grad_skip.sum(0)[:dim].to(D_skip.dtype),
         None if z is None else grad_z.view(z.shape).to(z.dtype),
         None if delta_bias is None else grad_bias.sum(0)[:dim].to(delta_bias.dtype),

@@ -5,6 +5,8 @@ rounded up to whole strips; states, rates and per-channel vectors are padded to 
 not (their loads take the number of live lanes). Rates arrive times log2(e).
 """
 
+# pyright: reportCallIssue=false, reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportOperatorIssue=false, reportOptionalMemberAccess=false, reportIndexIssue=false
 from __future__ import annotations
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""The operator that `torch` knows: shapes without data, gradients, batching, autocast.
+"""The operator that `torch` knows: shapes without data and gradients (`scan_rules` has the rest).
 
 `sensorssm::selective_scan` and its gradient are opaque to `torch.compile` and `torch.export`;
 which implementation runs is an argument. The gradient of the gradient goes through the reference.
@@ -16,15 +16,10 @@ from sensorssm_kernels.scan_plan import saved_shape
 from sensorssm_kernels.scan_ref import selective_scan_ref
 from sensorssm_kernels.scan_rows import count_rows
 
-_OPTIONAL = (5, 6, 7, 8)  # D_skip, z, delta_bias, initial_state
-
 
 def needs_states(tensors) -> bool:
     """Return whether a backward may follow, so that the forward must keep chunk states."""
-    if not torch.is_grad_enabled():
-        return False
-    inside_transform = torch._C._functorch.peek_interpreter_stack() is not None
-    return inside_transform or any(x is not None and x.requires_grad for x in tensors)
+    return torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)
 
 
 def _implementation(backend: str) -> ModuleType:
@@ -48,12 +43,14 @@ def _(
     u, delta, A, B, C, D_skip, z, delta_bias, initial_state, lengths, cu_seqlens,
     softplus, keep, backend,
 ):  # fmt: skip
-    batch, length, dim = u.shape
+    batch, _, dim = u.shape
     dtype = torch.complex64 if A.is_complex() else torch.float32
     rows = count_rows(batch, cu_seqlens)
     state = u.new_empty(rows, dim, B.shape[-1], dtype=dtype)
-    return torch.empty_like(u, memory_format=torch.contiguous_format), state, _saved(
-        u, A, B, cu_seqlens, keep, backend
+    return (
+        torch.empty_like(u, memory_format=torch.contiguous_format),
+        state,
+        _saved(u, A, B, cu_seqlens, keep, backend),
     )
 
 
@@ -108,7 +105,7 @@ def _second_backward(ctx, grads):
     """Differentiate the gradient: the reference's, built with a graph."""
     grad_y, grad_state, *tensors = ctx.saved_tensors
     with torch.enable_grad():
-        leaves = [x if x is None else x.detach().requires_grad_() for x in tensors[:9]]
+        leaves: list = [x if x is None else x.detach().requires_grad_() for x in tensors[:9]]
         seeds = [x if x is None else x.detach().requires_grad_() for x in (grad_y, grad_state)]
         y, state = selective_scan_ref(
             *leaves[:8], delta_softplus=ctx.softplus, initial_state=leaves[8],

@@ -6,6 +6,8 @@ dtype, and autograd differentiates it as often as wanted.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -92,7 +94,7 @@ def _per_step(matrix: Tensor, length: int, dtype: torch.dtype) -> tuple[Tensor, 
 def _packed(u, delta, A, B, C, z, initial_state, edges, options):
     """Run each packed row alone, from its own initial state."""
     outputs, states = [], []
-    for row, (start, end) in enumerate(zip(edges, edges[1:], strict=False)):
+    for row, (start, end) in enumerate(pairwise(edges)):
         part = slice(start, end)
         y, state = selective_scan_ref(
             u[:, part],

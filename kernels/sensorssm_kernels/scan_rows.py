@@ -33,9 +33,7 @@ def count_chunks(batch: int, length: int, chunk: int, cu_seqlens: Tensor | None)
     return length // chunk + cu_seqlens.shape[0]
 
 
-def locate_rows(
-    u: Tensor, chunk: int, lengths: Tensor | None, cu_seqlens: Tensor | None
-) -> Rows:
+def locate_rows(u: Tensor, chunk: int, lengths: Tensor | None, cu_seqlens: Tensor | None) -> Rows:
     """Return the rows of u, shape (B, L, D)."""
     batch, length = u.shape[:2]
     row = torch.arange(count_rows(batch, cu_seqlens), device=u.device)

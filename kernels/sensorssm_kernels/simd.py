@@ -5,6 +5,8 @@ with it needs neither auto-vectorisation nor a compiler on the user's machine. L
 take the number of live lanes: dead lanes read as 0 and are not written.
 """
 
+# pyright: reportCallIssue=false, reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportOperatorIssue=false, reportOptionalMemberAccess=false, reportIndexIssue=false
 from __future__ import annotations
 
 from llvmlite import ir

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 
 import torch
 
@@ -25,7 +26,7 @@ def share(work: Callable[[int, int], None], jobs: int, *, least: int = 1) -> Non
         work(0, jobs)
         return
     pool = _pool(os.getpid(), workers)
-    waiting = [pool.submit(work, *edge) for edge in zip(edges[1:], edges[2:], strict=False)]
+    waiting = [pool.submit(work, *edge) for edge in pairwise(edges[1:])]
     work(*edges[:2])
     for one in waiting:
         one.result()
