@@ -13,7 +13,7 @@ _MOST_CELLS = 200_000_000
 
 
 def to_grid(readings: pl.DataFrame, step: timedelta | None) -> pl.DataFrame:
-    """Return every (asset, time, tag) of the grid with the mean of its interval's readings.
+    """Return every (asset, time, tag) in order, with the mean of its interval's readings.
 
     A grid time is the *end* of its interval: the reading at t belongs to the first grid time not
     before t, so that nothing looks ahead. Each asset runs from its first to its last reading; the
@@ -37,9 +37,11 @@ def to_grid(readings: pl.DataFrame, step: timedelta | None) -> pl.DataFrame:
         .agg(pl.col(VALUE).mean(), pl.col(QUALITY).max())
         .collect(engine="in-memory")
     )
-    cells = _times(means, step).join(_tags(means), on=ASSET)
-    grid = cells.join(means, on=[ASSET, TAG, TIME], how="left")
-    return grid.select(ASSET, TIME, TAG, VALUE, QUALITY).sort(ASSET, TAG, TIME)
+    cells = _times(means, step).join(_tags(means), on=ASSET, maintain_order="left_right")
+    grid = cells.join(means, on=[ASSET, TAG, TIME], how="left", maintain_order="left")
+    return grid.select(
+        pl.col(ASSET).cast(pl.String), TIME, pl.col(TAG).cast(pl.String), VALUE, QUALITY
+    )
 
 
 def to_wide(grid: pl.DataFrame, asset: str) -> pl.DataFrame:
@@ -56,8 +58,10 @@ def _interval_end(step: timedelta) -> pl.Expr:
 
 
 def _times(means: pl.DataFrame, step: timedelta | None) -> pl.DataFrame:
+    """Return every time of each asset's grid, ordered by the asset's name and by time."""
+    name = pl.col(ASSET).cast(pl.String)
     if step is None:
-        return means.select(ASSET, TIME).unique()
+        return means.select(ASSET, TIME).unique().sort(name, TIME)
     spans = means.group_by(ASSET).agg(
         pl.col(TIME).min().alias("first"), pl.col(TIME).max().alias("last"), pl.col(TAG).n_unique()
     )
@@ -69,8 +73,9 @@ def _times(means: pl.DataFrame, step: timedelta | None) -> pl.DataFrame:
                 "Check time_format, set earliest and latest in the source, or use a longer period."
             )
     times = pl.datetime_ranges("first", "last", interval=step).alias(TIME)
-    return spans.select(ASSET, times).explode(TIME)
+    return spans.sort(name).select(ASSET, times).explode(TIME)
 
 
 def _tags(means: pl.DataFrame) -> pl.DataFrame:
-    return means.select(ASSET, TAG).unique()
+    """Return the tags of each asset, in order of their names."""
+    return means.select(ASSET, TAG).unique().sort(pl.col(TAG).cast(pl.String))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from sensorssm.errors import DataError, UnknownTagError
-from sensorssm.names import ASSET, TAG, TIME, UNIT, VALUE
+from sensorssm.names import ASSET, TAG, UNIT, VALUE
 from sensorssm_pipelines.ingest.clean import REASON, read_file, to_quarantine
 from sensorssm_pipelines.ingest.files import find_files
 from sensorssm_pipelines.ingest.grid import to_grid
@@ -111,7 +111,7 @@ def _finish(
         unlisted=read - listed,
     )
     return Ingested(
-        readings=grid.with_columns(pl.col(*SERIES).cast(pl.String)).sort(ASSET, TIME, TAG),
+        readings=grid,
         quarantine=quarantine,
         labels=pl.concat(labels) if labels else pl.DataFrame(schema=LABELS.schema),
         tags=_tag_table(units, recipe.tags),

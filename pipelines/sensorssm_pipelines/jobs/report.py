@@ -38,9 +38,9 @@ def run(report: RunReport, store: Store) -> str:
 
 def as_text(report: RunReport) -> str:
     """Return the report as a page of text, part by part."""
-    parts = [_ingest(report.ingest), _fit(report.fit)]
+    parts = [ingest_text(report.ingest), fit_text(report.fit)]
     if report.backtest is not None:
-        parts.append(_backtest(report.backtest))
+        parts.append(backtest_text(report.backtest))
     if report.replay is not None:
         parts.append(_replay(report.replay))
     if report.faults is not None and report.faults.faults:
@@ -48,7 +48,7 @@ def as_text(report: RunReport) -> str:
     return "\n\n".join(parts)
 
 
-def _ingest(report: IngestReport) -> str:
+def ingest_text(report: IngestReport) -> str:
     account = report.account
     lines = [
         (
@@ -67,14 +67,14 @@ def _ingest(report: IngestReport) -> str:
     return "\n".join(lines)
 
 
-def _fit(report: FitReport) -> str:
+def fit_text(report: FitReport) -> str:
     took = ", ".join(
         f"{name} {seconds:.1f} s" for name, seconds in report.seconds.items() if seconds
     )
     return f"Fitted {report.assets} assets on {report.rows:,} rows: {took}"
 
 
-def _backtest(report: BacktestReport) -> str:
+def backtest_text(report: BacktestReport) -> str:
     rows = [
         [
             model + (f" at {horizon}" if len(report.horizons) > 1 else ""),
