@@ -13,6 +13,13 @@ from sensorssm.names import TIME
 FloatArray = NDArray[np.float64]
 
 
+def empty_like(X: Any) -> Any:
+    """Return `X` without its rows, to remember what kind of table the caller uses."""
+    if not is_frame(X):
+        return None
+    return X[:0] if not hasattr(X, "slice") else X.slice(0, 0)
+
+
 def predict_answer(X: Any, values: FloatArray, tags: tuple[str, ...]) -> Any:
     """Return `values` (n, M) as `X` came: an array, or a frame with a column for each tag."""
     if not is_frame(X):

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from sensorssm.errors import ConfigError, ShapeError
-from sensorssm.estimators.answers import forecast_answer, predict_answer
+from sensorssm.estimators.answers import empty_like, forecast_answer, predict_answer
 from sensorssm.estimators.base import ModelFolder, WindowEstimator
 from sensorssm.estimators.checks import check_origins, refuse_empty_tags
 from sensorssm.estimators.stream import check_horizon
@@ -47,12 +47,10 @@ class _Baseline(ModelFolder, WindowEstimator):
         refuse_empty_tags(window.values, self.tags_)
         self.period_s_ = window.period_s
         self.level_ = np.nanmean(window.values, axis=0)
-        self._state, residuals = None, []
-        for values in _assets(window):
-            memory = self._remember(values, None)
-            residuals.append(self._residuals(values, memory))
-            self._state = memory[-1]
-        residual = np.concatenate(residuals)
+        assets = _assets(window)
+        memories = [self._remember(values, None) for values in assets]
+        self._state = memories[-1][-1]
+        residual = np.concatenate([*map(self._residuals, assets, memories)])
         self.offsets_ = fit_offsets(residual, np.ones((len(residual), residual.shape[2])))
         self._see(X, window)
         return self
@@ -112,7 +110,7 @@ class _Baseline(ModelFolder, WindowEstimator):
         return -float(np.nanmean(error)) if np.isfinite(error).any() else 0.0
 
     def _see(self, X: Any, window: Window) -> None:
-        self._seen = X[:0] if hasattr(X, "shape") else None
+        self._seen = empty_like(X)
         self._end_ns = None if window.time is None else int(window.time[-1])
 
     def _residuals(self, values: FloatArray, memory: FloatArray) -> FloatArray:

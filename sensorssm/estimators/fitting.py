@@ -51,7 +51,7 @@ def fit_model(
     with ThreadpoolController().limit(limits=1, user_api="blas"):
         # The solves are small: a second thread waits longer than it works.
         choice = choose(learned, scale, lesson.bases)
-        weights = solve(training_sums(learned), scale, choice, lesson.horizon)
+        weights = solve(training_sums(learned), scale, choice, lesson.bases)
         residual, spread = _held_back(lesson, learned, scale, choice, weights)
     conformal = _calibrate(residual, spread, scale, horizon)
     linear = _linear(lesson, _longer(weights, horizon), choice)
@@ -93,7 +93,7 @@ def _held_back(
     for fold in make_folds(learned):
         rows = np.flatnonzero(block == fold.judge)
         if fold.judge != learned.judging:
-            weights = solve(fold.train, scale, choice, lesson.horizon)
+            weights = solve(fold.train, scale, choice, lesson.bases)
         linear = _linear(lesson, weights, choice)
         part = Features(features.z[:, rows], *(f[rows] for f in features[1:]))
         residual[rows] = truth[rows] - linear.forecast(part, lesson.horizon)

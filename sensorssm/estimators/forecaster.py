@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +12,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from sensorssm.errors import ConfigError, DataError
-from sensorssm.estimators.answers import forecast_answer, predict_answer
+from sensorssm.estimators.answers import empty_like, forecast_answer, predict_answer
 from sensorssm.estimators.base import ModelFolder, WindowEstimator
 from sensorssm.estimators.checks import check_origins, refuse_empty_tags
 from sensorssm.estimators.fitting import fit_model
@@ -96,16 +96,18 @@ class SSMForecaster(ModelFolder, WindowEstimator):
         window = window if self.period is None else self._window(X, times=times, groups=groups)
         refuse_empty_tags(window.values, self.tags_)
         self.horizon_ = int(self.horizon)
-        longest = max(np.diff(np.r_[window.starts, len(window.values)]))
-        first = window.starts[int(np.argmax(np.diff(np.r_[window.starts, len(window.values)])))]
-        self.season_ = resolve_seasons(self.season, window.values[first : first + longest])
-        series, names, ends = self._series(window, X_val)
-        fit = fit_model(series, horizon=self.horizon_, seasons=self.season_, lags=int(self.lags))
+        longest = max(_assets(window), key=lambda rows: len(rows.values))
+        self.season_ = resolve_seasons(self.season, longest.values)
+        series = self._series(window, X_val)
+        fit = fit_model(
+            list(series.values()),
+            horizon=self.horizon_,
+            seasons=self.season_,
+            lags=int(self.lags),
+        )
         self._model = fit.model
-        self._states = dict(zip(names, fit.states, strict=True))
-        self._end_ns = ends
-        self._seen = X if X_val is None else X_val
-        self._seen = self._seen[:0] if hasattr(self._seen, "shape") else None
+        self._states = dict(zip(series, fit.states, strict=True))
+        self._seen = empty_like(X if X_val is None else X_val)
         return self
 
     def predict(self, X: Any, *, times: Any = None, groups: Any = None) -> Any:
@@ -115,7 +117,7 @@ class SSMForecaster(ModelFolder, WindowEstimator):
         """
         check_is_fitted(self)
         window = self._window(X, times=times, groups=groups)
-        parts = [self._predict_one(values, elapsed) for _, values, elapsed in _assets(window)]
+        parts = [self._predict_one(rows) for rows in _assets(window)]
         return predict_answer(X, np.concatenate(parts), self.tags_)
 
     def forecast(
@@ -163,11 +165,11 @@ class SSMForecaster(ModelFolder, WindowEstimator):
         rows = check_origins(origins, len(window.values))
         unique, back = np.unique(rows, return_inverse=True)
         parts, at = [], 0
-        for _, values, elapsed in _assets(window):
-            inside = unique[(unique >= at) & (unique < at + len(values))] - at
-            at += len(values)
+        for one in _assets(window):
+            inside = unique[(unique >= at) & (unique < at + len(one.values))] - at
+            at += len(one.values)
             if len(inside):
-                parts.append(self._forecast_one(values, elapsed, inside, horizon, quantiles))
+                parts.append(self._forecast_one(one, inside, horizon, quantiles))
         return np.concatenate(parts)[back]
 
     def readings(self, X: Any) -> FloatArray:
@@ -179,14 +181,12 @@ class SSMForecaster(ModelFolder, WindowEstimator):
         """Read rows that follow what was seen; the readout stays, the state moves on."""
         check_is_fitted(self)
         window = self._window(X_new, times=times, groups=groups)
-        for name, values, elapsed, time in _assets_with_time(window):
-            state = self._states.get(name) or self._model.start()
-            elapsed = self._join_elapsed(name, elapsed, time)
-            self._states[name] = state
-            self._model.advance(values, elapsed, state, np.zeros(0, dtype=np.int64))
-            if time is not None:
-                self._end_ns[name] = int(time[-1])
-        self._seen = X_new[:0] if hasattr(X_new, "shape") else None
+        for rows in _assets(window):
+            rows = self._following(rows, self._end_ns.get(rows.asset))
+            state = self._states.setdefault(rows.asset, self._model.start())
+            self._model.advance(rows.values, rows.elapsed, state, np.zeros(0, dtype=np.int64))
+            self._note_end(rows)
+        self._seen = empty_like(X_new)
         return self
 
     def stream(self, asset: str | None = None) -> ForecastStream:
@@ -199,7 +199,7 @@ class SSMForecaster(ModelFolder, WindowEstimator):
         """Return minus the mean absolute one-step error of `predict`, in training spreads."""
         check_is_fitted(self)
         window = self._window(X, times=times, groups=groups)
-        parts = [self._predict_one(values, elapsed) for _, values, elapsed in _assets(window)]
+        parts = [self._predict_one(rows) for rows in _assets(window)]
         error = np.abs(window.values - np.concatenate(parts)) / self._model.conformal.least_spread
         return -float(np.nanmean(error)) if np.isfinite(error).any() else 0.0
 
@@ -212,44 +212,41 @@ class SSMForecaster(ModelFolder, WindowEstimator):
         if self.period is not None and not self.period > 0:
             raise ConfigError(f"period={self.period!r}, wanted seconds above 0, or None")
 
-    def _series(self, window: Window, X_val: Any) -> tuple[list[Series], list[str], dict[str, int]]:
-        """Return the assets' readings, with what follows in `X_val`, their names and last times."""
-        later = {}
-        if X_val is not None:
-            later = {name: rest for name, *rest in _assets_with_time(self._window(X_val))}
-        series, names, ends = [], [], {}
-        for name, values, elapsed, time in _assets_with_time(window):
-            trained = len(values)
-            if time is not None:
-                ends[name] = int(time[-1])
-            if name in later:
-                more, steps, time_after = later[name]
-                self._end_ns = ends
-                steps = self._join_elapsed(name, steps, time_after)
-                values, elapsed = np.concatenate([values, more]), np.concatenate([elapsed, steps])
-                if time_after is not None:
-                    ends[name] = int(time_after[-1])
-            series.append(Series(values, elapsed, trained))
-            names.append(name)
-        return series, names, ends
+    def _series(self, window: Window, X_val: Any) -> dict[str, Series]:
+        """Return each asset's readings, and what follows them in `X_val`; note where they end."""
+        later = {} if X_val is None else {r.asset: r for r in _assets(self._window(X_val))}
+        self._end_ns: dict[str, int] = {}
+        series = {}
+        for rows in _assets(window):
+            values, elapsed = rows.values, rows.elapsed
+            self._note_end(rows)
+            if rows.asset in later:
+                after = self._following(later[rows.asset], self._end_ns.get(rows.asset))
+                values = np.concatenate([values, after.values])
+                elapsed = np.concatenate([elapsed, after.elapsed])
+                self._note_end(after)
+            series[rows.asset] = Series(values, elapsed, len(rows.values))
+        return series
 
-    def _join_elapsed(
-        self, name: str, elapsed: FloatArray, time: NDArray[np.int64] | None
-    ) -> FloatArray:
-        """Put the real gap since the asset's last known time in front."""
-        before = self._end_ns.get(name)
-        if time is None or before is None or self.period_s_ is None:
-            return elapsed
-        gap = (int(time[0]) - before) / 1e9
-        if gap <= 0:
+    def _note_end(self, rows: _Rows) -> None:
+        if rows.time is not None:
+            self._end_ns[rows.asset] = int(rows.time[-1])
+
+    def _following(self, rows: _Rows, end_ns: int | None) -> _Rows:
+        """Return `rows` with the real gap since `end_ns` in front, where times are known."""
+        if rows.time is None or end_ns is None or self.period_s_ is None:
+            return rows
+        gap_s = (int(rows.time[0]) - end_ns) / 1e9
+        if gap_s <= 0:
             raise DataError(
-                f"the rows of asset {name!r} start {-gap:g} s before what was seen ends, "
+                f"the rows of asset {rows.asset!r} start {-gap_s:g} s before what was seen ends, "
                 "wanted rows that follow in time"
             )
-        return np.concatenate([[gap / self.period_s_], elapsed[1:]])
+        return rows._replace(elapsed=np.r_[gap_s / self.period_s_, rows.elapsed[1:]])
 
-    def _predict_one(self, values: FloatArray, elapsed: FloatArray) -> FloatArray:
+    def _predict_one(self, asset: _Rows) -> FloatArray:
         """Return one-step forecasts (n, M) of one asset, read off between steps on uneven times."""
+        _, values, elapsed, _ = asset
         model, linear = self._model, self._model.linear
         state = linear.memory.init_state(linear.start)
         steps = int(np.clip(np.ceil(elapsed.max()), 1, linear.horizon))
@@ -268,17 +265,16 @@ class SSMForecaster(ModelFolder, WindowEstimator):
 
     def _forecast_one(
         self,
-        values: FloatArray,
-        elapsed: FloatArray,
+        asset: _Rows,
         rows: NDArray[np.int64],
         horizon: int | None,
         quantiles: ArrayLike | None,
     ) -> FloatArray:
-        state = self._model.start()
-        if quantiles is not None:
-            seen = self._model.advance(values, elapsed, state, rows)
-            return self._model.forecast(seen, horizon, quantiles)
-        return self._model.points(values, elapsed, state, rows, horizon)
+        model, state = self._model, self._model.start()
+        if quantiles is None:
+            return model.points(asset.values, asset.elapsed, state, rows, horizon)
+        seen = model.advance(asset.values, asset.elapsed, state, rows)
+        return model.forecast(seen, horizon, quantiles)
 
     def _asset(self, asset: str | None) -> str:
         if asset is None and len(self._states) == 1:
@@ -324,18 +320,21 @@ class SSMForecaster(ModelFolder, WindowEstimator):
         return self
 
 
-def _assets(window: Window):
-    for name, values, elapsed, _ in _assets_with_time(window):
-        yield name, values, elapsed
+class _Rows(NamedTuple):
+    """One asset's rows: values (k, M), elapsed (k,), and time (k,) in ns, or None."""
+
+    asset: str
+    values: FloatArray
+    elapsed: FloatArray
+    time: NDArray[np.int64] | None
 
 
-def _assets_with_time(window: Window):
-    """Yield each asset's name, values (k, M), elapsed (k,) and time (k,) or None."""
-    borders = np.r_[window.starts, len(window.values)]
-    for low, high in pairwise(borders):
-        time = None if window.time is None else window.time[low:high]
-        name = window.groups[window.group[low]]
-        yield name, window.values[low:high], window.elapsed[low:high], time
+def _assets(window: Window) -> Iterator[_Rows]:
+    for low, high in pairwise([*window.starts, len(window.values)]):
+        part = slice(low, high)
+        time = None if window.time is None else window.time[part]
+        asset = window.groups[window.group[low]]
+        yield _Rows(asset, window.values[part], window.elapsed[part], time)
 
 
 def _between_steps(paths: FloatArray, elapsed: FloatArray) -> FloatArray:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorssm.estimators.targets import Targets, fill_targets
-from sensorssm.models.linear import SEASON, base_offset
+from sensorssm.models.linear import SEASON, Bases
 from sensorssm.models.memory import Features, Gate, Memory, MemoryState
 from sensorssm.models.readout import Sums
 
@@ -58,9 +58,9 @@ class Lesson:
     gate: Gate | None = None
 
     @property
-    def bases(self) -> int:
-        """Return the number of base forecasts that are tried."""
-        return SEASON + len(self.seasons)
+    def bases(self) -> Bases:
+        """Return the base forecasts that are tried."""
+        return Bases(self.seasons, self.horizon, self.memory.last_column, self.memory.ring)
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,14 @@ class Learned:
 
 def learn(lesson: Lesson, series: Sequence[Series]) -> Learned:
     """Read every asset once, from its own empty state, and add up what a readout needs."""
-    plans = [_blocks(one, lesson.horizon) for one in series]
+    plans = [_blocks(one, lesson) for one in series]
     tags = series[0].values.shape[1]
-    columns = lesson.bases * lesson.horizon
-    sums = Sums.empty(TRAIN_BLOCKS + 2, tags, lesson.memory.feature_count, columns)
+    columns = lesson.horizon + sum(min(season, lesson.horizon) for season in lesson.seasons)
+    judged = (lesson.bases.count, lesson.horizon)
+    sums = Sums.empty(TRAIN_BLOCKS + 2, tags, lesson.memory.feature_count, columns, judged)
     kept, ends = Kept(), []
-    judged = sum(int(np.count_nonzero(_judges(plan))) for plan in plans)
-    stride = max(1, judged // _kept_rows(lesson, tags))
+    rows = sum(int(np.count_nonzero(_judges(plan))) for plan in plans)
+    stride = max(1, rows // _kept_rows(lesson, tags))
     for one, plan in zip(series, plans, strict=True):
         ends.append(_learn_one(lesson, one, plan, stride, sums, kept))
     return Learned(sums, kept, ends, TRAIN_BLOCKS)
@@ -117,17 +118,19 @@ def _judges(plan: IntArray) -> NDArray[np.bool_]:
     return (plan >= 0) & (plan != TRAIN_BLOCKS)
 
 
-def _blocks(series: Series, horizon: int) -> IntArray:
-    """Return the block (n,) of each row, -1 where the horizon leaves the rows it may see.
+def _blocks(series: Series, lesson: Lesson) -> IntArray:
+    """Return the block (n,) of each row, -1 where nothing is learned from it.
 
-    The last rows of a block have their horizon in the next one; they are margin, so that a block
+    That is where the horizon leaves the rows it may see, and at the start, where the memory still
+    fills and is unlike what it will be. The last rows of a block have their horizon in the next one; they are margin, so that a block
     is never judged by weights that saw its readings.
     """
-    block = np.full(len(series.values), -1)
+    block, horizon = np.full(len(series.values), -1), lesson.horizon
     targets = Targets.of(series.values, series.elapsed)
     position = targets.position
     usable = int(np.searchsorted(position, position[series.trained - 1] - horizon, side="right"))
-    cuts = np.linspace(0, usable, TRAIN_BLOCKS + 1).astype(int)
+    filling = int(min(usable / 10, lesson.memory.level_tau))
+    cuts = np.linspace(filling, usable, TRAIN_BLOCKS + 1).astype(int)
     for k, (low, high) in enumerate(pairwise(cuts)):
         block[low:high] = k
         block[high - min(horizon, (high - low) // 3) : high] = TRAIN_BLOCKS
@@ -144,7 +147,7 @@ def _learn_one(
     keep = np.zeros(len(plan), dtype=bool)
     keep[np.flatnonzero(_judges(plan))[::stride]] = True
     tags = series.values.shape[1]
-    size = row_floats(lesson.memory, tags, lesson.bases * lesson.horizon)
+    size = row_floats(lesson.memory, tags, 3 * lesson.horizon)
     for cut in chunks(len(plan), size):
         inside = np.flatnonzero(plan[cut] >= 0)
         features = lesson.memory.advance(
@@ -161,17 +164,21 @@ def _learn_one(
 def _add(
     lesson: Lesson, sums: Sums, features: Features, truth: FloatArray, block: IntArray
 ) -> None:
+    bases = lesson.bases
     for tag in range(truth.shape[2]):
         level = features.level[:, tag, None]
         y, usable = fill_targets(truth[:, :, tag], level)
-        offsets = [
-            base_offset(base, features, tag, lesson.memory, lesson.seasons, lesson.horizon)
-            for base in range(lesson.bases)
-        ]
-        above = np.concatenate([y - level - offset for offset in offsets], axis=1)
+        above = y - level
+        seasons = [bases.seasonal(b, features, tag) for b in range(SEASON, bases.count)]
+        columns = np.concatenate([above, *seasons], axis=1)
+        squares = np.stack(
+            [(above - bases.offset(base, features, tag)) ** 2 for base in range(bases.count)]
+        )
         for k in np.unique(block[usable]):
             chosen = usable & (block == k)
-            sums.add(int(k), tag, features.z[tag, chosen], above[chosen])
+            sums.add(
+                int(k), tag, features.z[tag, chosen], columns[chosen], squares[:, chosen].sum(1)
+            )
 
 
 def _keep(

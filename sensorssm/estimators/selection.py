@@ -8,15 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorssm.estimators.learning import Learned
+from sensorssm.models.linear import LAST, SEASON, Bases
 from sensorssm.models.readout import Normal, Sums
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-SHARED_PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+SHARED_PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 OWN_PENALTIES = (np.inf, 1.0, 1e-1, 1e-2)
-# A readout must beat the best plain base by this share of its squared error to be used at all.
-LEAST_GAIN = 0.01
+# With this many independent horizons to judge by, the doubt is doubled.
+FEW_HORIZONS = 4.0
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,11 @@ class Fold:
 
 @dataclass(frozen=True)
 class Choice:
-    """The settings of the readout: per base a shared penalty; per tag a base and its own penalty.
+    """The settings of the readout.
 
-    `own` (M,) is NaN where a tag takes its plain base.
+    shared : the penalty of the shared weights, per base
+    base : (M,) the base of each tag; own : (M,) the penalty of its own weights, NaN where the tag
+    takes its plain base
     """
 
     shared: tuple[float, ...]
@@ -39,20 +42,19 @@ class Choice:
     own: FloatArray
 
 
-def choose(learned: Learned, tag_scale: FloatArray, bases: int) -> Choice:
-    """Return the settings with the least squared error on the left-out blocks."""
+def choose(learned: Learned, tag_scale: FloatArray, bases: Bases) -> Choice:
+    """Return the settings that do best on the left-out blocks, in doubt the plainest ones."""
     folds = make_folds(learned)
     tags = len(tag_scale)
     if not folds:
-        return Choice((1.0,) * bases, np.ones(tags, dtype=np.int64), np.full(tags, np.nan))
-    plain = _plain_loss(learned, folds, bases)
-    shared = [_shared_penalty(learned, folds, tag_scale, base, bases) for base in range(bases)]
-    best = np.argmin([loss for _, loss in shared], axis=0)
+        last = np.full(tags, LAST, dtype=np.int64)
+        return Choice((1.0,) * bases.count, last, np.full(tags, np.nan))
+    judge = _Judge(learned, folds, tag_scale, bases)
+    shared = [judge.shared(base) for base in range(bases.count)]
+    best = np.argmin([loss.sum(axis=0) for _, loss in shared], axis=0)
     penalties = tuple(penalty for penalty, _ in shared)
-    own = np.stack(
-        [_own_losses(learned, folds, tag_scale, b, bases, penalties[b], best) for b in range(bases)]
-    ).min(axis=0)
-    return _pick(plain, best, own, penalties)
+    own = np.stack([judge.own(base, penalties[base], best == base) for base in range(bases.count)])
+    return _pick(judge, best, own.min(axis=0), penalties)
 
 
 def make_folds(learned: Learned) -> list[Fold]:
@@ -61,104 +63,114 @@ def make_folds(learned: Learned) -> list[Fold]:
     filled = [k for k in range(learned.train_blocks) if rows[k].sum() > 0]
     folds = []
     if len(filled) > 1:
-        folds = [Fold(training_sums(learned, without=k), k) for k in filled]
+        # Margin rows see into the block that is left out, so they are left out as well.
+        rest = [[k for k in filled if k != out] for out in filled]
+        folds = [
+            Fold(learned.sums.select(kept), out) for kept, out in zip(rest, filled, strict=True)
+        ]
     if rows[learned.judging].sum() > 0:
         folds.append(Fold(training_sums(learned), learned.judging))
     return folds
 
 
-def solve(train: Sums, tag_scale: FloatArray, choice: Choice, horizon: int) -> NDArray[np.float32]:
+def training_sums(learned: Learned) -> Sums:
+    """Return the sums over all training rows."""
+    return learned.sums.select([*range(learned.train_blocks), learned.margin])
+
+
+def solve(train: Sums, tag_scale: FloatArray, choice: Choice, bases: Bases) -> NDArray[np.float32]:
     """Return the readout weights (M, F, H) by `choice`, solved from `train`."""
     tags, features = train.zz.shape[1:3]
-    weights = np.zeros((tags, features, horizon), dtype=np.float32)
-    for base in np.unique(choice.base):
-        columns = _columns(train, int(base), horizon)
-        pooled = Normal.pooled(columns, tag_scale)
+    weights = np.zeros((tags, features, bases.horizon), dtype=np.float32)
+    for base in np.unique(choice.base[~np.isnan(choice.own)]):
+        own_sums = _of_base(train, bases, int(base))
+        pooled = Normal.pooled(own_sums, tag_scale)
         shared = pooled.solve(choice.shared[base])
-        for tag in np.flatnonzero((choice.base == base) & np.isfinite(np.nan_to_num(choice.own))):
-            if np.isnan(choice.own[tag]):
-                continue
-            own = pooled.of_tag(columns, tag, tag_scale, shared)
+        for tag in np.flatnonzero((choice.base == base) & ~np.isnan(choice.own)):
+            own = pooled.of_tag(own_sums, int(tag), tag_scale, shared)
             weights[tag] = shared + own.solve(choice.own[tag])
     return weights
 
 
-def training_sums(learned: Learned, without: int | None = None) -> Sums:
-    """Return the sums over training rows; without a block, its margin rows are left out too."""
-    blocks = [k for k in range(learned.train_blocks) if k != without]
-    if without is None:
-        blocks.append(learned.margin)
-    sums = learned.sums
-    parts = (sums.zz, sums.zy, sums.yy, sums.rows)
-    return Sums(*(part[blocks].sum(axis=0, keepdims=True) for part in parts))
+@dataclass(frozen=True)
+class _Judge:
+    """Squared errors on the left-out blocks; every result has the folds first."""
+
+    learned: Learned
+    folds: list[Fold]
+    tag_scale: FloatArray
+    bases: Bases
+
+    def horizons(self, tag: int) -> float:
+        """Return how many horizons fit side by side into the judged rows of a tag."""
+        rows = sum(self.learned.sums.rows[fold.judge, tag] for fold in self.folds)
+        return max(float(rows) / self.bases.horizon, 1e-3)
+
+    def plain(self) -> FloatArray:
+        """Return the error (folds, bases, M) of each base alone."""
+        yy = np.stack([self.learned.sums.yy[fold.judge] for fold in self.folds])
+        return yy.sum(axis=3).transpose(0, 2, 1)
+
+    def shared(self, base: int) -> tuple[float, FloatArray]:
+        """Return the shared penalty that is best over all tags, and its error (folds, M)."""
+        judged = _of_base(self.learned.sums, self.bases, base)
+        loss = np.zeros((len(SHARED_PENALTIES), len(self.folds), len(self.tag_scale)))
+        for f, fold in enumerate(self.folds):
+            pooled = Normal.pooled(_of_base(fold.train, self.bases, base), self.tag_scale)
+            for i, penalty in enumerate(SHARED_PENALTIES):
+                weights = pooled.solve(penalty)
+                for tag in range(len(self.tag_scale)):
+                    loss[i, f, tag] = judged.squared_error(fold.judge, tag, weights).sum()
+        best = int(np.argmin((loss / self.tag_scale**2).sum(axis=(1, 2))))
+        return SHARED_PENALTIES[best], loss[best]
+
+    def own(self, base: int, penalty: float, mine: NDArray[np.bool_]) -> FloatArray:
+        """Return the error (folds, M, own penalties) of the tags that are `mine`, else infinity."""
+        judged = _of_base(self.learned.sums, self.bases, base)
+        loss = np.full((len(self.folds), len(mine), len(OWN_PENALTIES)), np.inf)
+        for f, fold in enumerate(self.folds if mine.any() else ()):
+            train = _of_base(fold.train, self.bases, base)
+            pooled = Normal.pooled(train, self.tag_scale)
+            shared = pooled.solve(penalty)
+            for tag in np.flatnonzero(mine):
+                own = pooled.of_tag(train, int(tag), self.tag_scale, shared)
+                for i, own_penalty in enumerate(OWN_PENALTIES):
+                    weights = shared + own.solve(own_penalty)
+                    loss[f, tag, i] = judged.squared_error(fold.judge, int(tag), weights).sum()
+        return loss
 
 
-def _columns(sums: Sums, base: int, horizon: int) -> Sums:
-    part = slice(base * horizon, (base + 1) * horizon)
-    return Sums(sums.zz, sums.zy[..., part], sums.yy[..., part], sums.rows)
+def _of_base(sums: Sums, bases: Bases, base: int) -> Sums:
+    """Return the sums whose targets are what a base leaves."""
+    products = bases.products(base, sums.zz, sums.zy)
+    return Sums(sums.zz, products, sums.yy[:, :, base], sums.rows)
 
 
-def _horizon(sums: Sums, bases: int) -> int:
-    return sums.yy.shape[2] // bases
-
-
-def _plain_loss(learned: Learned, folds: list[Fold], bases: int) -> FloatArray:
-    """Return the squared error of each plain base, (bases, M), over the judged blocks."""
-    yy = sum(learned.sums.yy[fold.judge] for fold in folds)
-    return np.asarray(yy).reshape(yy.shape[0], bases, -1).sum(axis=2).T
-
-
-def _shared_penalty(
-    learned: Learned, folds: list[Fold], tag_scale: FloatArray, base: int, bases: int
-) -> tuple[float, FloatArray]:
-    """Return the penalty that is best over all tags, and each tag's squared error (M,) with it."""
-    horizon = _horizon(learned.sums, bases)
-    judged = _columns(learned.sums, base, horizon)
-    loss = np.zeros((len(SHARED_PENALTIES), len(tag_scale)))
-    for fold in folds:
-        pooled = Normal.pooled(_columns(fold.train, base, horizon), tag_scale)
-        for i, penalty in enumerate(SHARED_PENALTIES):
-            weights = pooled.solve(penalty)
-            for tag in range(len(tag_scale)):
-                loss[i, tag] += judged.squared_error(fold.judge, tag, weights).sum()
-    best = int(np.argmin((loss / tag_scale**2).sum(axis=1)))
-    return SHARED_PENALTIES[best], loss[best]
-
-
-def _own_losses(
-    learned: Learned,
-    folds: list[Fold],
-    tag_scale: FloatArray,
-    base: int,
-    bases: int,
-    penalty: float,
-    best: IntArray,
-) -> FloatArray:
-    """Return the squared error (M, own penalties) of the tags whose base this is, else infinity."""
-    horizon = _horizon(learned.sums, bases)
-    judged = _columns(learned.sums, base, horizon)
-    mine = np.flatnonzero(best == base)
-    loss = np.full((len(tag_scale), len(OWN_PENALTIES)), np.inf)
-    loss[mine] = 0.0
-    for fold in folds if len(mine) else ():
-        train = _columns(fold.train, base, horizon)
-        pooled = Normal.pooled(train, tag_scale)
-        shared = pooled.solve(penalty)
-        for tag in mine:
-            own = pooled.of_tag(train, int(tag), tag_scale, shared)
-            for i, penalty_own in enumerate(OWN_PENALTIES):
-                weights = shared + own.solve(penalty_own)
-                loss[tag, i] += judged.squared_error(fold.judge, int(tag), weights).sum()
-    return loss
-
-
-def _pick(
-    plain: FloatArray, best: IntArray, losses: FloatArray, shared: tuple[float, ...]
-) -> Choice:
-    """Pick per tag; `plain` (bases, M), `best` (M,) bases, `losses` (M, own penalties)."""
-    base, own = np.argmin(plain, axis=0), np.full(plain.shape[1], np.nan)
-    for tag in range(len(base)):
-        penalty = int(np.argmin(losses[tag]))
-        if losses[tag, penalty] < (1 - LEAST_GAIN) * plain[base[tag], tag]:
+def _pick(judge: _Judge, best: IntArray, losses: FloatArray, shared: tuple[float, ...]) -> Choice:
+    """Pick per tag: the last reading, unless another base is surely better; that base alone,
+    unless a readout is surely better. `losses` (folds, M, own penalties)."""
+    plain, tags = judge.plain(), len(best)
+    base, own = np.full(tags, LAST, dtype=np.int64), np.full(tags, np.nan)
+    for tag in range(tags):
+        rival = int(np.argmin(plain[:, :, tag].sum(axis=0)))
+        # A season was asked for or found, so it needs no more evidence than this.
+        horizons = np.inf if rival >= SEASON else judge.horizons(tag)
+        if surely_less(plain[:, rival, tag], plain[:, LAST, tag], horizons):
+            base[tag] = rival
+        penalty = int(np.argmin(losses[:, tag].sum(axis=0)))
+        if surely_less(losses[:, tag, penalty], plain[:, base[tag], tag], judge.horizons(tag)):
             base[tag], own[tag] = best[tag], OWN_PENALTIES[penalty]
-    return Choice(shared, base.astype(np.int64), own)
+    return Choice(shared, base, own)
+
+
+def surely_less(error: FloatArray, other: FloatArray, horizons: float) -> bool:
+    """Say whether `error` (folds,) is less than `other` by more than chance explains.
+
+    Forecasts from neighbouring rows share most of what they are judged by; `horizons` is how many
+    there are that do not. Of a few, the standard error over the folds tells too little.
+    """
+    gain = other - error
+    if len(gain) < 2:
+        return bool(gain.sum() > 0.05 * other.sum())
+    doubt = gain.std(ddof=1) / np.sqrt(len(gain)) * (1.0 + FEW_HORIZONS / horizons)
+    return bool(gain.mean() > max(doubt, 0.01 * other.mean()))

@@ -25,7 +25,7 @@ class Sums:
     ----------
     zz : (blocks, M, F, F)
     zy : (blocks, M, F, T) for T target columns
-    yy : (blocks, M, T)
+    yy : (blocks, M, *) squares, for as many targets as are judged
     rows : (blocks, M) rows added up
     """
 
@@ -35,29 +35,28 @@ class Sums:
     rows: FloatArray
 
     @classmethod
-    def empty(cls, blocks: int, tags: int, features: int, targets: int) -> Sums:
-        """Return sums of nothing."""
+    def empty(
+        cls, blocks: int, tags: int, features: int, targets: int, judged: tuple[int, ...]
+    ) -> Sums:
+        """Return sums of nothing; `judged` is the shape of one tag's squares."""
         return cls(
             np.zeros((blocks, tags, features, features)),
             np.zeros((blocks, tags, features, targets)),
-            np.zeros((blocks, tags, targets)),
+            np.zeros((blocks, tags, *judged)),
             np.zeros((blocks, tags)),
         )
 
-    def add(self, block: int, tag: int, z: FloatArray, y: FloatArray) -> None:
-        """Add k rows, z (k, F) and y (k, T), to one block of one tag."""
+    def add(self, block: int, tag: int, z: FloatArray, y: FloatArray, squares: FloatArray) -> None:
+        """Add k rows, z (k, F), y (k, T) and their summed squares, to one block of one tag."""
         self.zz[block, tag] += z.T @ z
         self.zy[block, tag] += z.T @ y
-        self.yy[block, tag] += np.einsum("kt,kt->t", y, y)
+        self.yy[block, tag] += squares
         self.rows[block, tag] += len(z)
 
-    def total(self, without: int | None = None) -> Sums:
-        """Return the sums over all blocks, or all but one, as a single block."""
+    def select(self, blocks: list[int]) -> Sums:
+        """Return the sums over some blocks, as a single block."""
         parts = (self.zz, self.zy, self.yy, self.rows)
-        whole = [part.sum(axis=0, keepdims=True) for part in parts]
-        if without is not None:
-            whole = [a - part[without] for a, part in zip(whole, parts, strict=True)]
-        return Sums(*whole)
+        return Sums(*(part[blocks].sum(axis=0, keepdims=True) for part in parts))
 
     def squared_error(self, block: int, tag: int, weights: FloatArray) -> FloatArray:
         """Return the summed squared error (T,) of `weights` (F, T) on one block of one tag."""
