@@ -117,25 +117,32 @@ class TrainingConfig(_Settings):
     batch, segment, warm_up : segments per step; steps of a segment; steps at its beginning that
         only fill the state and are not judged, unless the asset's record begins there.
     learning_rate, weight_decay, clip : of AdamW; gradient norm it is clipped to.
+    averaging : share of the running mean of the weights that a step keeps; the mean, not the last
+        weights, is validated and kept. 0 for no averaging.
     check_every, patience : optimiser steps between validations; validations without a better one
         after which training stops.
     """
 
-    steps: int = 300
+    steps: int = 400
     batch: int = 16
     segment: int = 192
     warm_up: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     clip: float = 1.0
+    averaging: float = 0.98
     check_every: int = 25
-    patience: int = 4
+    patience: int = 6
 
     def __post_init__(self) -> None:
         self._at_least(0, "warm_up", "weight_decay")
         self._at_least(1, "steps", "batch", "segment", "check_every", "patience")
         if not (self.learning_rate > 0 and self.clip > 0):
             raise ConfigError("TrainingConfig.learning_rate and .clip must be positive.")
+        if not 0 <= self.averaging < 1:
+            raise ConfigError(
+                f"TrainingConfig.averaging is {self.averaging}; it must be in [0, 1)."
+            )
         if self.warm_up >= self.segment:
             raise ConfigError(
                 f"TrainingConfig.warm_up is {self.warm_up}, which leaves nothing of a segment of "
@@ -150,7 +157,9 @@ class ResidualConfig(_Settings):
     Attributes
     ----------
     dim, depth, state_size, basis : of the network, as in `ModelConfig`.
-    drop : share of the input rows blanked in training, so that gaps are nothing new.
+    blank_rows, blank_inputs : in training, the share of rows blanked, so that gaps are nothing
+        new, and the share of inputs blanked for a whole segment, so that none is relied on alone.
+    dropout : share of the features dropped before the head, in training.
     min_rows : rows below which nothing is tried.
     blocks : blocks of validation that judge the correction, at least 3.
     training : the training run.
@@ -160,16 +169,21 @@ class ResidualConfig(_Settings):
     depth: int = 1
     state_size: int = 16
     basis: int = 12
-    drop: float = 0.05
+    blank_rows: float = 0.05
+    blank_inputs: float = 0.2
+    dropout: float = 0.2
     min_rows: int = 300
-    blocks: int = 4
+    blocks: int = 6
     training: TrainingConfig = TrainingConfig()
 
     def __post_init__(self) -> None:
         self._at_least(1, "dim", "depth", "state_size", "basis", "min_rows")
         self._at_least(3, "blocks")
-        if not 0 <= self.drop < 1:
-            raise ConfigError(f"ResidualConfig.drop is {self.drop}; it must be in [0, 1).")
+        for name in ("blank_rows", "blank_inputs", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(
+                    f"ResidualConfig.{name} is {getattr(self, name)}; it must be in [0, 1)."
+                )
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:

@@ -110,11 +110,18 @@ class CorrectionNetwork:
         self.model.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in arrays.items()})
 
     def _features_of(self, batch: Tensor) -> Tensor:
-        """Return features of segments, some of whose rows are blanked as a gap would be."""
-        blank = torch.rand(batch.shape[:2], generator=self.generator) < self.config.drop
-        batch = batch.masked_fill(blank[..., None].to(batch.device), 0.0)
-        state = {k: v.to(batch.device) for k, v in self.model.init_state(len(batch)).items()}
-        return self.model.encode(batch, state)[0].features
+        """Return features of segments, with rows, inputs and features dropped at random."""
+        segments, length, inputs = batch.shape
+        batch = batch * self._keep(self.config.blank_rows, segments, length, 1, like=batch)
+        share = self.config.blank_inputs
+        batch = batch * self._keep(share, segments, 1, inputs, like=batch) / (1 - share)
+        features = self.model.encode(batch, self.model.init_state(segments))[0].features
+        share = self.config.dropout
+        return features * self._keep(share, *features.shape, like=features) / (1 - share)
+
+    def _keep(self, share: float, *size: int, like: Tensor) -> Tensor:
+        """Return a mask that drops `share`; torch's own dropout would draw from the global seed."""
+        return (torch.rand(size, generator=self.generator) >= share).to(like)
 
     def _features(self, series: Tensor, starts: Rows) -> Tensor:
         parts = []

@@ -91,16 +91,19 @@ def train(
     optimiser = torch.optim.AdamW(_decayed(model, config.weight_decay), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _cosine(config.steps))
     best = _Best(model, _held_back(model, valid_loss))
+    mean = _Mean(model, config.averaging)
     for step in range(1, config.steps + 1):
         optimiser.zero_grad(set_to_none=True)
         batch_loss().backward()
         nn.utils.clip_grad_norm_(model.parameters(), config.clip)
         optimiser.step()
         schedule.step()
+        mean.follow(step)
         if step % config.check_every and step != config.steps:
             continue
-        loss = _held_back(model, valid_loss)
-        best.see(step, loss)
+        with mean.in_place():
+            loss = _held_back(model, valid_loss)
+            best.see(step, loss)
         logger.debug("step %d of %d: held-back loss %.5f", step, config.steps, loss)
         if progress is not None:
             progress(step, config.steps, loss)
@@ -108,6 +111,40 @@ def train(
             break
     model.load_state_dict(best.weights)
     return TrainingReport(best.step, best.loss, tuple(best.history))
+
+
+class _Mean:
+    """A running mean of the weights; it generalises better than where a step happened to end.
+
+    References
+    ----------
+    Izmailov et al. 2018, arXiv:1803.05407; Morales-Brotons et al. 2024, arXiv:2411.18704.
+    """
+
+    def __init__(self, model: nn.Module, keep: float) -> None:
+        self.keep, self.weights = keep, list(model.parameters())
+        self.means = [weight.detach().clone() for weight in self.weights]
+
+    @torch.no_grad()
+    def follow(self, step: int) -> None:
+        keep = min(self.keep, step / (step + 10))  # the start is soon forgotten
+        for mean, weight in zip(self.means, self.weights, strict=True):
+            mean.lerp_(weight, 1 - keep)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Lend the model its mean weights."""
+        own = [weight.detach().clone() for weight in self.weights]
+        self._put(self.means)
+        try:
+            yield
+        finally:
+            self._put(own)
+
+    @torch.no_grad()
+    def _put(self, values: list[Tensor]) -> None:
+        for weight, value in zip(self.weights, values, strict=True):
+            weight.copy_(value)
 
 
 class _Best:

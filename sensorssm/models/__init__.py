@@ -25,7 +25,7 @@ _HOME = {
     "AttentionBlock": "transformer",
 }
 
-__all__ = list(_HOME)
+__all__ = list(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
     from sensorssm.models.basis import horizon_basis as horizon_basis

@@ -103,3 +103,20 @@ def test_progress_is_told_after_every_validation() -> None:
     )
     assert [(step, most) for step, most, _ in told] == [(5, 12), (10, 12), (12, 12)]
     assert told[-1][2] < told[0][2]
+
+
+def test_the_running_mean_of_the_weights_is_what_is_judged() -> None:
+    """With long steps to and fro the judged weight moves less than the weight itself."""
+    move = {}
+    for averaging in (0.0, 0.9):
+        model, seen = Line(), []
+        train(
+            model,
+            lambda m=model: ((m.weight - 1) ** 2).sum(),
+            lambda m=model, seen=seen: seen.append(m.weight.item()) or 0.0,
+            TrainingConfig(
+                steps=40, averaging=averaging, learning_rate=0.5, check_every=1, patience=40
+            ),
+        )
+        move[averaging] = np.abs(np.diff(seen[8:])).mean()  # after the first steps
+    assert move[0.9] < 0.5 * move[0.0]
