@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -37,13 +38,16 @@ def _read(
 
 
 def _stamp(path: Path, table: str, asset: str | None) -> _Stamp:
-    """Return what changes when the table is written: time and size of its files and folders."""
+    """Return what changes when the table is written: time and size of its files and folders.
+
+    An empty write-ahead log says nothing: readers make and remove one.
+    """
     folder = path / "history" / table
     files = [path / "results.db", path / "results.db-wal", folder, *sorted(folder.glob("asset=*"))]
-    return tuple((s.st_mtime_ns, s.st_size) for f in files if (s := _stat(f)) is not None)
+    return tuple((s.st_mtime_ns, s.st_size) for f in files if (s := _stat(f)) and s.st_size)
 
 
-def _stat(file: Path):
+def _stat(file: Path) -> os.stat_result | None:
     try:
         return file.stat()
     except OSError:

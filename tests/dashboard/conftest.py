@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from sensorssm_pipelines.store import Store
 
@@ -67,8 +68,8 @@ def write_plant(
 def _write_asset(
     store: Store, asset: str, number: int, time: pl.Series, first_tag: str, scored: bool
 ) -> None:
-    n, rng = len(time), np.random.default_rng(number)
-    fault = slice(int(n * (0.55 + 0.2 * number)), int(n * (0.65 + 0.2 * number)))
+    n, rng, late = len(time), np.random.default_rng(number), number % 2
+    fault = slice(int(n * (0.55 + 0.2 * late)), int(n * (0.65 + 0.2 * late)))
     day = np.sin(np.arange(n) * (2 * np.pi * (PERIOD / timedelta(days=1))))
     frames = []
     for tag, _unit, _about, level, width in TAGS:
@@ -219,3 +220,35 @@ def _run(start: datetime, rows: int) -> pl.DataFrame:
             "report": ["{}"],
         }
     )
+
+
+@pytest.fixture(autouse=True)
+def no_deprecated_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turn Streamlit's deprecation notes, which are only logged, into errors."""
+    from streamlit import deprecation_util
+
+    def refuse(message: str) -> None:
+        raise AssertionError(f"deprecated in Streamlit: {message}")
+
+    monkeypatch.setattr(deprecation_util._LOGGER, "warning", refuse)
+
+
+def _run_page(name: str, path: str) -> None:
+    from importlib import import_module
+
+    from sensorssm_pipelines.store import Store
+
+    import_module(f"sensorssm_dashboard.pages.{name}").page(Store(path, read_only=True))
+
+
+@pytest.fixture
+def open_page() -> Callable[..., AppTest]:
+    """Return a function that runs one page on a store, with query parameters, without a server."""
+
+    def opened(name: str, store: Store, **query: str) -> AppTest:
+        page = AppTest.from_function(_run_page, args=(name, str(store.path)), default_timeout=30)
+        for key, value in query.items():
+            page.query_params[key] = value
+        return page.run()
+
+    return opened

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
+
 from sensorssm_dashboard.downsample import thin
 
 START = datetime(2026, 1, 5, tzinfo=UTC)

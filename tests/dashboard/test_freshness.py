@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
+
 from sensorssm_dashboard.freshness import Freshness, judge
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

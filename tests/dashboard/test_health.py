@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+
 from sensorssm_dashboard import health
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

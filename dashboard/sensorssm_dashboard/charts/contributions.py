@@ -29,7 +29,7 @@ def binned(shares: pl.DataFrame, span: style.Span) -> pl.DataFrame:
         shares.filter(pl.col("contribution").is_finite())
         .group_by("tag", started=started)
         .agg(pl.col("contribution").max())
-        .with_columns(ended=pl.col("started") + width)
+        .with_columns(ended=pl.min_horizontal(pl.col("started") + width, pl.lit(span[1])))
     )
     worst = cells.group_by("tag").agg(total=pl.col("contribution").sum())
     tags = worst.sort("total", "tag", descending=[True, False]).head(_ROWS)

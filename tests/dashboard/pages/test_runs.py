@@ -1,0 +1,34 @@
+"""The runs' page: rows, metrics beside baselines, faults found."""
+
+from __future__ import annotations
+
+from sensorssm_dashboard.pages.runs import beside
+from sensorssm_pipelines.store import Store
+
+
+def test_a_run_is_counted_and_judged(build_store, open_page) -> None:
+    """Rows in and out, the metrics' table and the faults'."""
+    page = open_page("runs", build_store())
+    assert not page.exception
+    values = {metric.label: metric.value for metric in page.metric}
+    assert values["Rows in"] == "3,000"
+    assert values["Quarantined"] == "30"
+    metrics, faults = (table.value for table in page.dataframe)
+    assert list(metrics.columns) == ["asset", "metric", "seasonal naive", "ssm"]
+    assert list(faults["found"]) == ["✓ found"] * 2
+    assert any("2 of 2 found" in s.value for s in page.subheader)
+
+
+def test_models_stand_beside_each_other(build_store) -> None:
+    """One row an asset and metric; each model's number in its own column."""
+    table = beside(build_store().read_metrics())
+    [row] = table.filter(asset="P-101", metric="MASE").to_dicts()
+    assert (row["ssm"], row["seasonal naive"]) == (0.71, 1.0)
+
+
+def test_an_empty_store_says_so(tmp_path, open_page) -> None:
+    """No run, no table, no error."""
+    page = open_page("runs", Store(tmp_path / "empty"))
+    assert not page.exception
+    assert "No run has been recorded" in page.info[0].value
+    assert not page.dataframe

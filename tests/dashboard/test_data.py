@@ -1,0 +1,57 @@
+"""Reads are cached until the files below change."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from sensorssm_dashboard import choose, data
+from sensorssm_pipelines.store import Store
+
+
+def test_an_unchanged_store_is_read_once(build_store) -> None:
+    """The same frame comes back, not a copy."""
+    store = build_store()
+    assert data.read(store, "latest") is data.read(store, "latest")
+    assert data.read(store, "readings", "P-101") is data.read(store, "readings", "P-101")
+
+
+def test_a_write_is_seen_at_once(build_store) -> None:
+    """An acknowledgement, and new history, appear on the next read."""
+    store = build_store()
+    data.read(store, "alarms"), data.read(store, "readings", "P-101")
+    store.acknowledge(store.read_alarms()["id"][0], "Ada", "seen")
+    assert "Ada" in data.read(store, "alarms")["acknowledged_by"].to_list()
+    late = pl.DataFrame(
+        {
+            "asset": "P-101",
+            "time": [datetime(2026, 1, 20, tzinfo=UTC)],
+            "tag": "FI-101",
+            "value": 1.0,
+            "quality": 0,
+        }
+    )
+    store.write_readings(late)
+    assert data.read(store, "readings", "P-101")["time"].max() == late["time"][0]
+
+
+def test_covered_prefers_scores_and_falls_back_to_readings(build_store, tmp_path) -> None:
+    """A store without a model is covered by its readings; an empty one by nothing."""
+    span = (datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 14, 23, 50, tzinfo=UTC))
+    assert data.covered(build_store(), "P-101") == span
+    assert data.covered(build_store("plain", scored=False), "P-101") == span
+    assert data.covered(Store(tmp_path / "empty")) is None
+
+
+@pytest.mark.parametrize("lasted", [0, 1, 5, 30, 200, 2_000])
+def test_around_shows_an_alarm_whole(lasted: float) -> None:
+    """The span around an alarm of up to four weeks holds its start and its end."""
+    opened = datetime(2026, 1, 20, tzinfo=UTC)
+    cleared = opened + timedelta(hours=lasted)
+    length, end = choose.around(opened, cleared if lasted else None)
+    width = choose.SPANS[length]
+    assert width is not None
+    assert end > min(cleared, opened + width - timedelta(minutes=1))
+    assert end - width < opened or lasted > 600
