@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from sensorssm.names import TIME
@@ -30,7 +31,8 @@ class FitReport:
 
 def run(recipe: Recipe, store: Store, progress: Progress = silent) -> FitReport:
     """Fit the models of every asset on its fit span."""
-    assets, rows, seconds = assets_of(store), 0, {"forecaster": 0.0, "detector": 0.0}
+    assets, rows = assets_of(store), 0
+    seconds: dict[str, float] = {}
     for number, asset in enumerate(assets):
         progress("fitting models", number, len(assets))
         readings = readings_of(store, asset)
@@ -39,8 +41,10 @@ def run(recipe: Recipe, store: Store, progress: Progress = silent) -> FitReport:
         forecaster = _fit_forecaster(recipe, readings, spans)
         between = perf_counter()
         detector = _fit_detector(recipe, readings, spans, store.read_labels(asset))
-        seconds["forecaster"] += between - begun
-        seconds["detector"] += perf_counter() - between
+        for model, took in ((forecaster, between - begun), (detector, perf_counter() - between)):
+            if model is not None:
+                name = type(model).__name__
+                seconds[name] = seconds.get(name, 0.0) + took
         rows += spans.fit
         save_models(store, asset, Models(forecaster, detector))
         _describe(store, asset, forecaster, detector)
@@ -72,16 +76,16 @@ def _fit_detector(
     if recipe.detect is None:
         return None
     rows = readings[: spans.fit]
-    known = pl.lit(False)
+    known = np.zeros(rows.height, dtype=bool)
     for started, ended in labels.select("started", "ended").iter_rows():
-        known |= (pl.col(TIME) >= started) & (pl.col(TIME) < ended)
+        known |= rows[TIME].is_between(started, ended, closed="left").to_numpy()
     return SSMDetector(
         false_alarm_rate=recipe.detect.false_alarm_rate,
         alarm_budget=recipe.detect.alarm_budget,
         on_delay=recipe.alarms.on_delay,
         off_delay=recipe.alarms.off_delay,
         random_state=recipe.seed,
-    ).fit(rows, labels=rows.select(known.alias("known")).to_series().to_numpy())
+    ).fit(rows, labels=known)
 
 
 def _describe(

@@ -68,9 +68,7 @@ def ingest_text(report: IngestReport) -> str:
 
 
 def fit_text(report: FitReport) -> str:
-    took = ", ".join(
-        f"{name} {seconds:.1f} s" for name, seconds in report.seconds.items() if seconds
-    )
+    took = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in report.seconds.items())
     return f"Fitted {report.assets} assets on {report.rows:,} rows: {took}"
 
 

@@ -55,7 +55,9 @@ def parse_recipe(
     try:
         return Recipe.model_validate(settings)
     except ValidationError as error:
-        raise _as_config_error(error.errors()[0], where) from error
+        # An unknown key first: the field that is missing may be the one it was meant to be.
+        first = min(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
+        raise _as_config_error(first, where) from error
 
 
 def _fill_in(value: Any, known: Mapping[str, str], where: str) -> Any:

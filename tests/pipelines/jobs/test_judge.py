@@ -1,0 +1,112 @@
+"""Alarms against known faults: found, missed, false, and who was named."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from sensorssm_pipelines.jobs import judge
+from sensorssm_pipelines.recipes import Recipe, parse_recipe
+from sensorssm_pipelines.store import Store
+
+START = datetime(2026, 1, 5, tzinfo=UTC)
+HOURS = 7 * 24
+
+
+def hour(number: float) -> datetime:
+    return START + timedelta(hours=number)
+
+
+def recipe(grace: str = "") -> Recipe:
+    text = 'name = "j"\nstore = "s"\n[[sources]]\npath = "p"\nlayout = "wide"\nasset = "a"\n'
+    return parse_recipe(f"{text}[split]\nfit = 0.5\n[alarms]\n{grace}", "j.toml")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Return a store with one week of hourly scores of one asset and two faults."""
+    store = Store(tmp_path)
+    store.write_assets(pl.DataFrame({"asset": ["a"]}))
+    times = [hour(k) for k in range(HOURS + 1)]
+    store.write_scores(
+        pl.DataFrame({"time": times}).with_columns(
+            asset=pl.lit("a"), model=pl.lit("m"), score=pl.lit(0.0)
+        )
+    )
+    faults = [("leak", "flow", 24, 36), ("stuck", "level", 72, 84)]
+    rows = [
+        {"asset": "a", "kind": kind, "tag": tag, "started": hour(low), "ended": hour(high)}
+        for kind, tag, low, high in faults
+    ]
+    store.write_labels(pl.DataFrame(rows))
+    return store
+
+
+def raise_alarm(store: Store, opened: float, cleared: float | None, tag: str = "flow") -> None:
+    row = {
+        "id": f"a:anomaly:{opened}",
+        "asset": "a",
+        "opened": hour(opened),
+        "cleared": None if cleared is None else hour(cleared),
+        "first_tag": tag,
+    }
+    store.write_alarms(pl.DataFrame([row], schema_overrides={"cleared": pl.Datetime("us", "UTC")}))
+
+
+def test_a_fault_is_found_by_the_first_alarm_that_meets_it(store: Store) -> None:
+    raise_alarm(store, 26, 27, "flow")
+    raise_alarm(store, 30, 31, "level")
+    found = judge.run(recipe(), store)
+    assert [fault["found"] for fault in found.faults] == [True, False]
+    assert found.faults[0]["delay_min"] == 120
+    assert (found.found, found.right_tags, found.false_alarms) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("opened", "cleared", "is_found", "is_false"),
+    [
+        (20, 24, False, True),  # cleared as the fault starts: half open, no meeting
+        (20, 24.1, True, False),
+        (35.9, 40, True, False),
+        (36, 40, False, True),
+        (150, None, False, True),
+    ],
+)
+def test_an_alarm_that_meets_no_fault_is_false(
+    store: Store, opened: float, cleared: float | None, is_found: bool, is_false: bool
+) -> None:
+    raise_alarm(store, opened, cleared)
+    found = judge.run(recipe(), store)
+    assert found.faults[0]["found"] is is_found
+    assert found.false_alarms == is_false
+
+
+def test_an_alarm_open_before_the_fault_has_no_negative_delay(store: Store) -> None:
+    raise_alarm(store, 20, 30)
+    assert judge.run(recipe(), store).faults[0]["delay_min"] == 0
+
+
+def test_recovery_within_the_grace_is_neither_found_nor_false(store: Store) -> None:
+    raise_alarm(store, 37, 38)
+    assert judge.run(recipe('grace = "2h"'), store).false_alarms == 0
+    assert judge.run(recipe('grace = "1h"'), store).false_alarms == 1
+    assert judge.run(recipe('grace = "2h"'), store).found == 0
+
+
+def test_normal_time_leaves_out_faults_and_counts_overlaps_once(store: Store) -> None:
+    """Seven days less twelve hours twice; a fault inside a fault takes nothing more."""
+    inside = {"asset": "a", "kind": "spike", "started": hour(30), "ended": hour(33)}
+    store.write_labels(pl.DataFrame([inside]))
+    raise_alarm(store, 100, 101)
+    found = judge.run(recipe(), store)
+    assert found.normal_weeks == pytest.approx((HOURS - 24) / HOURS)
+    assert found.false_alarms_per_week == pytest.approx(HOURS / (HOURS - 24))
+
+
+def test_faults_before_the_scored_span_do_not_count(store: Store) -> None:
+    early = {"asset": "a", "kind": "drift", "started": hour(-30), "ended": hour(-20)}
+    store.write_labels(pl.DataFrame([early]))
+    assert [fault["fault"] for fault in judge.run(recipe(), store).faults] == ["leak", "stuck"]
