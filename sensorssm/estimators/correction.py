@@ -1,8 +1,7 @@
-"""The network behind a selective correction: its training, and numpy in and out around torch."""
+"""The training of the network behind a selective correction: numpy in, weights in numpy out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch import Generator, Tensor
 
 from sensorssm.config import ModelConfig, ResidualConfig
 from sensorssm.estimators.gate import Rows
-from sensorssm.estimators.training import Progress, Segments, TrainingReport, evaluating, train
+from sensorssm.estimators.training import Progress, Segments, train
 from sensorssm.models.losses import huber_loss
 from sensorssm.models.network import SensorSSM
 
@@ -28,115 +27,83 @@ _MOST_A_STEP = 2**19
 _CHUNK = 8192
 
 
-class CorrectionNetwork:
-    """A `SensorSSM` that gives the coefficients of a correction for every row.
+class CorrectionTraining:
+    """One training run: a network, the rows it reads, and where its randomness comes from.
 
-    Trained on a GPU when there is one; used on the CPU, where a step of one row is quickest.
+    It runs on a GPU when there is one.
     """
 
-    def __init__(self, sizes: ModelConfig, config: ResidualConfig, seed: int) -> None:
+    def __init__(
+        self, sizes: ModelConfig, config: ResidualConfig, seed: int, x: FloatArray, starts: Rows
+    ) -> None:
         self.config = config
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.generator = Generator().manual_seed(seed)
-        self.model = SensorSSM(sizes, generator=self.generator).eval()
+        self.model = SensorSSM(sizes, generator=self.generator).to(self.device)
+        self.series, self.starts = torch.from_numpy(x).to(self.device), starts
 
-    def train(
+    def run(
         self,
-        x: FloatArray,
         residual: Residual,
         train_rows: Rows,
         tune_rows: Rows,
-        starts: Rows,
         progress: Progress | None = None,
-    ) -> TrainingReport:
-        """Train on the residuals of `train_rows`, stop early by those of `tune_rows`."""
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        model, settings = self.model.to(device), self.config.training
-        series = torch.from_numpy(x).to(device)
-        per_row = model.config.horizon * model.config.targets
+    ) -> dict[str, NDArray[Any]]:
+        """Learn the residuals of `train_rows`, stop early by those of `tune_rows`; give weights."""
+        sizes = self.model.config
+        per_row = sizes.horizon * sizes.targets
         pool, held_back = (_thin(rows, _MOST_HELD // per_row) for rows in (train_rows, tune_rows))
-        target, tune_target = (_tensor(residual(rows), device) for rows in (pool, held_back))
-        slot = torch.zeros(len(x), dtype=torch.int64)
+        target, tune_target = self._tensor(residual(pool)), self._tensor(residual(held_back))
+        slot = torch.zeros(len(self.series), dtype=torch.int64)
         slot[torch.from_numpy(pool)] = torch.arange(len(pool))
-        segments = Segments(pool, starts, len(x), settings)
+        segments = Segments(pool, self.starts, len(self.series), self.config.training)
         most = max(64, _MOST_A_STEP // per_row)
 
         def batch_loss() -> Tensor:
             rows, wanted = segments.sample(self.generator)
             at = wanted.nonzero()
-            at = at[torch.randperm(len(at), generator=self.generator)[:most]]
-            features = self._features_of(series[rows.to(device)])[at[:, 0], at[:, 1]]
-            forecast = model.head(features)[..., 0]
-            return huber_loss(forecast, target[slot[rows[at[:, 0], at[:, 1]]].to(device)])
+            at = at[torch.randperm(len(at), generator=self.generator)[:most]].unbind(1)
+            features = self._thinned_features(self.series[rows.to(self.device)])[at]
+            return self._loss(features, target[slot[rows[at]].to(self.device)])
 
         def valid_loss() -> float:
-            features = self._features(series, starts)[torch.from_numpy(held_back).to(device)]
-            return float(huber_loss(model.head(features)[..., 0], tune_target))
+            features = self._features()[torch.from_numpy(held_back).to(self.device)]
+            return float(self._loss(features, tune_target))
 
-        report = train(model, batch_loss, valid_loss, settings, progress=progress)
-        self.model = model.to("cpu").eval()
-        return report
+        train(self.model, batch_loss, valid_loss, self.config.training, progress=progress)
+        return {name: value.cpu().numpy() for name, value in self.model.state_dict().items()}
 
-    def features(self, x: FloatArray, starts: Rows) -> FloatArray:
-        """Return the features (n, D) of every row, with a new state wherever a record starts."""
-        with evaluating(self.model):
-            return self._features(torch.from_numpy(x), starts).numpy()
+    def _loss(self, features: Tensor, target: Tensor) -> Tensor:
+        return huber_loss(self.model.head(features)[..., 0], target)
 
-    def step(
-        self, x: FloatArray, state: Mapping[str, FloatArray] | None
-    ) -> tuple[FloatArray, dict[str, FloatArray]]:
-        """Return the features (n, D) of the next rows of one asset, and the state after them."""
-        before = self.model.init_state(1)
-        if state is not None:
-            before = {name: torch.from_numpy(np.asarray(state[name])) for name in before}
+    def _features(self) -> Tensor:
+        """Return features (n, D) of all rows, with a new state where an asset's record starts."""
         parts = []
-        with torch.inference_mode():
-            for chunk in torch.from_numpy(x)[None].split(_CHUNK, dim=1):
-                encoding, before = self.model.encode(chunk, before)
-                parts.append(encoding.features[0])
-            features = torch.cat(parts) if parts else torch.zeros(0, self.model.config.dim)
-        return features.numpy(), {name: value.numpy() for name, value in before.items()}
-
-    def decode(self, features: FloatArray) -> FloatArray:
-        """Return the coefficients (k, K, M) of features (k, D)."""
-        with torch.inference_mode():
-            return self.model.head.coefficients(torch.from_numpy(features)).numpy()
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the weights by name."""
-        return {name: value.numpy() for name, value in self.model.state_dict().items()}
-
-    def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take the weights in `arrays`; RuntimeError when they do not fit."""
-        self.model.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in arrays.items()})
-
-    def _features_of(self, batch: Tensor) -> Tensor:
-        """Return features of segments, with rows, inputs and features dropped at random."""
-        segments, length, inputs = batch.shape
-        batch = batch * self._keep(self.config.blank_rows, segments, length, 1, like=batch)
-        share = self.config.blank_inputs
-        batch = batch * self._keep(share, segments, 1, inputs, like=batch) / (1 - share)
-        features = self.model.encode(batch, self.model.init_state(segments))[0].features
-        share = self.config.dropout
-        return features * self._keep(share, *features.shape, like=features) / (1 - share)
-
-    def _keep(self, share: float, *size: int, like: Tensor) -> Tensor:
-        """Return a mask that drops `share`; torch's own dropout would draw from the global seed."""
-        return (torch.rand(size, generator=self.generator) >= share).to(like)
-
-    def _features(self, series: Tensor, starts: Rows) -> Tensor:
-        parts = []
-        for record in torch.tensor_split(series, torch.from_numpy(starts[1:])):
+        for record in torch.tensor_split(self.series, torch.from_numpy(self.starts[1:])):
             state = self.model.init_state(1)
             for chunk in record[None].split(_CHUNK, dim=1):
                 encoding, state = self.model.encode(chunk, state)
                 parts.append(encoding.features[0])
         return torch.cat(parts)
 
+    def _thinned_features(self, batch: Tensor) -> Tensor:
+        """Return features of segments, with rows, inputs and features dropped at random."""
+        segments, length, inputs = batch.shape
+        batch = batch * self._keep(self.config.blank_rows, segments, length, 1)
+        share = self.config.blank_inputs
+        batch = batch * self._keep(share, segments, 1, inputs) / (1 - share)
+        features = self.model.encode(batch, self.model.init_state(segments))[0].features
+        share = self.config.dropout
+        return features * self._keep(share, *features.shape) / (1 - share)
+
+    def _keep(self, share: float, *size: int) -> Tensor:
+        """Return a mask that drops `share`; torch's own dropout would draw from the global seed."""
+        return (torch.rand(size, generator=self.generator) >= share).float().to(self.device)
+
+    def _tensor(self, residual: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(residual, np.float32)).to(self.device)
+
 
 def _thin(rows: Rows, most: int) -> Rows:
     """Return at most `most` of the rows, evenly spread."""
     return rows[:: -(-len(rows) // max(1, most))] if len(rows) else rows
-
-
-def _tensor(residual: NDArray[Any], device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(residual, np.float32)).to(device)

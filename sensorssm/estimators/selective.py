@@ -14,7 +14,7 @@ from sensorssm.errors import ModelFileError, ShapeError
 from sensorssm.estimators.gate import Rows, gain, shrinkage, split_validation
 from sensorssm.models.basis import horizon_basis
 
-if TYPE_CHECKING:  # a correction that was not kept runs without torch
+if TYPE_CHECKING:  # only training needs torch
     from sensorssm.estimators.training import Progress
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class SelectiveResidual:
         neither trained nor tuned it, mean over blocks.
     kept_ : bool
         Whether that gain is above zero by one standard error over the blocks and the squared error
-        is no worse. If not, every correction is exactly 0 and torch is not needed.
+        is no worse. If not, every correction is exactly 0
     share_ : array, shape (M,)
         How much of its correction each tag takes, 0 to 1.
     """
@@ -87,16 +87,16 @@ class SelectiveResidual:
             logger.info("no selective correction: %d rows to learn from", len(train_rows))
             return self
 
-        from sensorssm.estimators.correction import CorrectionNetwork
+        from sensorssm.estimators.correction import CorrectionTraining
 
-        self._network = CorrectionNetwork(self._sizes, self.config, self.random_state)
-        self._network.train(x, residual, train_rows, split.tune, starts, progress)
-        features = self._network.features(x, starts)
+        training = CorrectionTraining(self._sizes, self.config, self.random_state, x, starts)
+        self._take(training.run(residual, train_rows, split.tune, progress))
+        raw = np.concatenate([self._raw(record)[0] for record in np.split(x, starts[1:])])
 
         def tried(rows: Rows) -> tuple[NDArray[Any], FloatArray]:
-            return residual(rows), self.expand(self._believed(self._network.decode(features[rows])))
+            return residual(rows), self.expand(self._believed(raw[rows]))
 
-        self.limit_ = np.abs(self._network.decode(features[train_rows])).max(axis=0)
+        self.limit_ = np.abs(raw[train_rows]).max(axis=0)
         self.share_ = np.ones(tags)
         self.share_ = shrinkage(*tried(split.tune))
         gained = gain([tried(block) for block in split.blocks])
@@ -126,8 +126,8 @@ class SelectiveResidual:
             )
         if not self.kept_:
             return np.zeros((len(x), *self.limit_.shape), np.float32), {}
-        features, new = self._network.step(x, state)
-        return self._believed(self._network.decode(features)), new
+        raw, new = self._raw(x, state)
+        return self._believed(raw), new
 
     def expand(self, coefficients: NDArray[Any]) -> FloatArray:
         """Return the corrections (k, H, M), in scale units, of coefficients (k, K, M)."""
@@ -143,7 +143,7 @@ class SelectiveResidual:
             "basis": self.basis_,
         }
         if self.kept_:
-            fitted |= {_NETWORK + k: v for k, v in self._network.arrays().items()}
+            fitted |= {_NETWORK + name: value for name, value in self._weights.items()}
         return fitted
 
     @classmethod
@@ -164,8 +164,9 @@ class SelectiveResidual:
             new.gain_, new.kept_ = float(arrays["gain"][0]), bool(arrays["gain"][1])
             new.share_, new.limit_, new.basis_ = (arrays[k] for k in ("share", "limit", "basis"))
             if new.kept_:
-                new._load(arrays)
-        except (KeyError, IndexError, RuntimeError) as error:
+                own = {k: v for k, v in arrays.items() if k.startswith(_NETWORK)}
+                new._take({k.removeprefix(_NETWORK): v for k, v in own.items()})
+        except (KeyError, IndexError, TypeError, ValueError) as error:
             raise ModelFileError(
                 f"the arrays of the selective correction do not fit its settings: {error}. "
                 "Fit and save the model again."
@@ -191,12 +192,17 @@ class SelectiveResidual:
             state_size=self.config.state_size,
         )
 
-    def _load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        from sensorssm.estimators.correction import CorrectionNetwork
+    def _take(self, weights: dict[str, NDArray[Any]]) -> None:
+        from sensorssm.models.cell import Cell  # compiles; only a kept correction needs it
 
-        self._network = CorrectionNetwork(self._sizes, self.config, self.random_state)
-        weights = {k: v for k, v in arrays.items() if k.startswith(_NETWORK)}
-        self._network.load({k.removeprefix(_NETWORK): v for k, v in weights.items()})
+        self._weights, self._cell = weights, Cell.from_weights(weights, self._sizes)
+
+    def _raw(
+        self, x: FloatArray, state: Mapping[str, FloatArray] | None = None
+    ) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """Return the network's coefficients (n, K, M) of one asset's rows, and the new state."""
+        flat, new = self._cell.run(x, state)
+        return flat.reshape(len(x), *self.limit_.shape), new
 
     def _believed(self, raw: FloatArray) -> FloatArray:
         """Hold coefficients (k, K, M) to what training saw, and take each tag's share of them."""

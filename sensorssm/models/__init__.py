@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _HOME = {
+    "Cell": "cell",
     "FixedSSM": "ssm",
     "SelectiveSSM": "ssm",
     "MambaBlock": "block",
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from sensorssm.models.basis import horizon_basis as horizon_basis
     from sensorssm.models.block import MambaBlock as MambaBlock
     from sensorssm.models.block import MambaMixer as MambaMixer
+    from sensorssm.models.cell import Cell as Cell
     from sensorssm.models.heads import QuantileHead as QuantileHead
     from sensorssm.models.losses import huber_loss as huber_loss
     from sensorssm.models.losses import hybrid_loss as hybrid_loss

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,19 +87,16 @@ def test_a_residual_that_needs_selection_is_corrected(fitted) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 63, 64, 65])
 def test_steps_and_chunks_equal_the_whole(fitted, size: int) -> None:
-    """One row at a time, or in chunks, gives the coefficients and state of the whole record."""
+    """One row at a time, or in chunks, gives the whole record's coefficients and state, exactly."""
     model, x = fitted
     whole, last = model.correct(x[:150])
     state, parts = None, []
     for begin in range(0, 150, size):
         part, state = model.correct(x[begin : begin + size][: 150 - begin], state)
         parts.append(part)
-    found = np.concatenate(parts)
-    scale = np.abs(whole).max()
-    np.testing.assert_allclose(found, whole, rtol=1e-5, atol=1e-5 * scale)
-    for name, value in last.items():
-        np.testing.assert_allclose(state[name], value, rtol=1e-5, atol=1e-5)
-    assert np.abs(whole[1:] - whole[:-1]).max() > 1e-2 * scale  # a shift would be seen
+    assert np.array_equal(np.concatenate(parts), whole)
+    assert state is not None and all(np.array_equal(state[name], last[name]) for name in last)
+    assert not np.array_equal(whole[1:], whole[:-1])  # a shift would be seen
 
 
 def test_later_rows_change_no_earlier_correction(fitted) -> None:
@@ -103,7 +105,7 @@ def test_later_rows_change_no_earlier_correction(fitted) -> None:
     other = x[:80].copy()
     other[40:] = 9.0
     found, changed = model.correct(x[:80])[0], model.correct(other)[0]
-    np.testing.assert_allclose(found[:40], changed[:40], rtol=1e-5, atol=1e-5)
+    assert np.array_equal(found[:40], changed[:40])
     assert np.abs(found[40:] - changed[40:]).max() > 1e-2
 
 
@@ -163,6 +165,30 @@ def test_arrays_bring_back_the_same_corrections(fitted, kept: bool) -> None:
     assert (again.kept_, again.gain_) == (model.kept_, model.gain_) == (kept, model.gain_)
     assert np.array_equal(again.correct(x)[0], model.correct(x)[0])
     assert np.array_equal(again.basis_, model.basis_)
+
+
+def test_a_saved_correction_runs_without_torch(fitted, tmp_path: Path) -> None:
+    """Only training needs it: a loaded correction starts and steps on numpy and numba alone."""
+    model, x = fitted
+    np.savez(tmp_path / "arrays.npz", **model.arrays())
+    (tmp_path / "config.json").write_text(json.dumps(SMALL.to_dict()))
+    np.save(tmp_path / "x.npy", x[:20])
+    code = (
+        "import json, sys, numpy as np\n"
+        "from sensorssm.estimators.selective import SelectiveResidual\n"
+        "arrays = dict(np.load('arrays.npz'))\n"
+        "model = SelectiveResidual.from_arrays(json.load(open('config.json')), arrays)\n"
+        "np.save('out.npy', model.correct(np.load('x.npy'))[0])\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    roots = os.pathsep.join(path for path in sys.path if path)
+    subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": roots},
+        check=True,
+    )
+    assert np.array_equal(np.load(tmp_path / "out.npy"), model.correct(x[:20])[0])
 
 
 def test_arrays_that_do_not_fit_are_refused(fitted) -> None:
