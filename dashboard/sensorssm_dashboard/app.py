@@ -15,8 +15,8 @@ from pathlib import Path
 import streamlit as st
 
 from sensorssm_dashboard import live
-from sensorssm_dashboard.pages import alarms, asset, overview, runs
 from sensorssm_dashboard.theme import CSS, MARK, WORDMARK
+from sensorssm_dashboard.views import alarms, asset, overview, runs
 from sensorssm_pipelines.store import Store
 
 _DEFAULT = "runs/demo"

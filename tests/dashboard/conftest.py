@@ -25,6 +25,12 @@ TAGS = (
 BuildStore = Callable[..., Store]
 
 
+@pytest.fixture(scope="session")
+def plant_writer() -> BuildStore:
+    """Return `write_plant`, for stores that outlive one test."""
+    return write_plant
+
+
 @pytest.fixture
 def build_store(tmp_path: Path) -> BuildStore:
     """Return a function that writes a plant's store; see `write_plant` for its arguments."""
@@ -238,7 +244,7 @@ def _run_page(name: str, path: str) -> None:
 
     from sensorssm_pipelines.store import Store
 
-    import_module(f"sensorssm_dashboard.pages.{name}").page(Store(path, read_only=True))
+    import_module(f"sensorssm_dashboard.views.{name}").page(Store(path, read_only=True))
 
 
 @pytest.fixture

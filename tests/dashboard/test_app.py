@@ -86,7 +86,7 @@ def test_no_page_loads_a_model_or_a_trainer() -> None:
         for file in HOME.rglob("*.py")
         if file.name != "__init__.py"
     ]
-    assert "sensorssm_dashboard.pages.asset" in modules
+    assert "sensorssm_dashboard.views.asset" in modules
     code = (
         f"import sys, importlib; [importlib.import_module(m) for m in {modules!r}]\n"
         "bad = [m for m in sys.modules if m.split('.')[0] in "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sensorssm_dashboard.pages.runs import beside
+from sensorssm_dashboard.views.runs import beside
 from sensorssm_pipelines.store import Store
 
 
