@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sensorssm_pipelines.store import Store
 
 _BAD_INPUT = 2  # the exit status of a bad argument or bad input, as click's own
+_STOPPED = 130  # by Ctrl-C, as a shell says it
 DEMO = Path("runs/demo")
 
 _RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
@@ -48,6 +49,7 @@ class _OneLine(click.Group):
             click.echo(f"sensorssm: {' '.join(text.split())}", err=True)
         except click.Abort:
             click.echo("sensorssm: stopped", err=True)
+            sys.exit(_STOPPED)
         sys.exit(_BAD_INPUT)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import sqlite3
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -163,6 +164,12 @@ def test_a_read_only_store_refuses_writes_and_empty_folders(tmp_path: Path) -> N
         Store(tmp_path, read_only=True).acknowledge("x", "kim", "why")
 
 
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="no store can be made in"):
+        Store(tmp_path / "file" / "store")
+
+
 def test_foreign_and_damaged_files_are_refused(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.write_readings(example(schema.READINGS))
@@ -199,33 +206,35 @@ def test_clear_keeps_only_the_runs(tmp_path: Path) -> None:
     assert left == ["runs"]
 
 
-def _write_batches(path: Path, batches: int) -> None:
-    store = Store(path)
-    for k in range(batches):
-        rows = [
-            {"asset": "a", "time": START, "model": f"m{row}", "score": float(k)}
-            for row in range(50)
-        ]
-        store.write_scores(pl.DataFrame(rows))
-        values = [{"asset": "a", "time": t, "tag": "t", "value": float(k)} for t in moments(50)]
-        store.write_readings(pl.DataFrame(values))
+WRITER = """
+import sys
+from datetime import datetime, timedelta, UTC
+import polars as pl
+from sensorssm_pipelines.store import Store
+store, start = Store(sys.argv[1]), datetime(2026, 1, 30, 22, tzinfo=UTC)
+for k in range(int(sys.argv[2])):
+    rows = [
+        {"asset": "a", "time": start, "model": f"m{row}", "score": float(k)} for row in range(50)
+    ]
+    store.write_scores(pl.DataFrame(rows))
+    times = [start + timedelta(hours=hour) for hour in range(50)]
+    values = [{"asset": "a", "time": time, "tag": "t", "value": float(k)} for time in times]
+    store.write_readings(pl.DataFrame(values))
+"""
 
 
 def test_readers_see_whole_writes_while_a_process_writes(tmp_path: Path) -> None:
     """Every read during 40 rewrites sees all 50 rows of one write, never a mixture."""
-    _write_batches(tmp_path, 1)
-    writer = multiprocessing.get_context("spawn").Process(
-        target=_write_batches, args=(tmp_path, 40)
-    )
-    writer.start()
+    command = [sys.executable, "-c", WRITER, str(tmp_path)]
+    subprocess.run([*command, "1"], check=True)
+    writer = subprocess.Popen([*command, "40"])
     reader, seen, mixed = Store(tmp_path, read_only=True), set(), []
-    while writer.is_alive():
+    while writer.poll() is None:
         scores, values = reader.read_scores("a")["score"], reader.read_readings("a")
         seen.add(scores[0])
         if scores.n_unique() != 1 or scores.len() != 50 or values.height != 50:
             mixed.append((scores, values))
-    writer.join()
-    assert writer.exitcode == 0
+    assert writer.returncode == 0
     assert not mixed
     assert len(seen) > 3  # else the reader never met the writer
 

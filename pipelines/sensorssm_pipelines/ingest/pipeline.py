@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from sensorssm.errors import DataError, UnknownTagError
-from sensorssm.names import ASSET, TAG, UNIT, VALUE
+from sensorssm.names import ASSET, TAG, TIME, UNIT, VALUE
 from sensorssm_pipelines.ingest.clean import REASON, read_file, to_quarantine
 from sensorssm_pipelines.ingest.files import find_files
 from sensorssm_pipelines.ingest.grid import to_grid
@@ -76,7 +76,7 @@ def ingest(recipe: Recipe, progress: Callable[[str, int, int], None] | None = No
         if progress is not None:
             progress("reading files", number + 1, len(files))
     raw = pl.concat(parts)
-    _require_tags(raw, listed)
+    _check_tags(raw, listed)
     kept = _listed_only(raw, listed)
     usable, foreign = convert(kept.filter(pl.col(REASON).is_null()), recipe.tags)
     set_aside.append(foreign_units(foreign, [file for _, file in files]))
@@ -126,8 +126,11 @@ def _listed_only(readings: pl.DataFrame, listed: list[str]) -> pl.DataFrame:
     return readings.filter(pl.col(TAG).is_null() | pl.col(TAG).cast(pl.String).is_in(listed))
 
 
-def _require_tags(raw: pl.DataFrame, listed: list[str]) -> None:
+def _check_tags(raw: pl.DataFrame, listed: list[str]) -> None:
+    """Raise for a listed tag that no file holds, and for a name that a wide frame keeps for itself."""
     found = raw[TAG].unique().cast(pl.String).drop_nulls().sort().to_list()
+    for tag in sorted({TIME, ASSET} & set(found)):
+        raise DataError(f"a tag is named {tag!r}, as a column of every frame is. Rename the tag.")
     for tag in listed:
         if tag not in found:
             raise UnknownTagError(

@@ -33,7 +33,13 @@ class Database:
 
     def create(self) -> None:
         """Make the file and its tables where they are not there yet."""
-        self.file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"no store can be made in {self.file.parent}: {error.strerror}. Choose a folder "
+                "that can be written."
+            ) from error
         with self._connect() as connection:
             connection.execute("PRAGMA journal_mode = WAL")
         if self.check_version() == 0:

@@ -351,6 +351,13 @@ def test_a_wide_column_of_text_is_refused_by_name(tmp_path: Path) -> None:
         ingest(recipe(tmp_path / "w.csv", WIDE))
 
 
+@pytest.mark.parametrize("name", ["time", "asset"])
+def test_a_tag_named_as_a_frame_s_own_column_is_refused(tmp_path: Path, name: str) -> None:
+    rows = [GOOD, ("p", name, *GOOD[2:])]
+    with pytest.raises(DataError, match=f"a tag is named '{name}'"):
+        ingest(recipe(write(tmp_path / "h.csv", rows)))
+
+
 def test_an_unmapped_quality_column_is_never_overlooked(tmp_path: Path) -> None:
     text = LONG.replace('quality = "opcda"\n', "").replace('quality = "quality", ', "")
     with pytest.raises(DataError, match="'quality' that the recipe does not map"):

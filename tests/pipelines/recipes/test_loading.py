@@ -57,11 +57,11 @@ def test_the_data_folder_comes_from_the_argument_then_the_environment(
     ("typo", "words"),
     [
         ('nmae = "x"\n' + GOOD, ["'nmae'", "Did you mean 'name'?"]),
-        (GOOD + "vaild = 0.6\n", ["'vaild' in [split]", "Did you mean 'valid'?"]),
+        (GOOD + "valiid = 0.6\n", ["'valiid' in [split]", "Did you mean 'valid'?"]),
         (GOOD.replace("layout =", "layuot ="), ["layout", "sources.0"]),
         (GOOD + "[detect]\nalarm_buget = 1\n", ["'alarm_buget' in [detect]", "'alarm_budget'"]),
         (GOOD + "[[tags]]\nname = 'a'\nunits = 'bar'\n", ["'units' in [tags.0]", "'unit'"]),
-        (GOOD.replace('asset = "p', 'columns.tiem = "t"\nasset = "p'), ["'tiem'", "'time'"]),
+        (GOOD.replace('asset = "p', 'columns.ttime = "t"\nasset = "p'), ["'ttime'", "'time'"]),
     ],
 )
 def test_an_unknown_key_is_refused_by_name_with_the_nearest_one(
