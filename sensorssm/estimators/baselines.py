@@ -50,8 +50,7 @@ class _Baseline(ModelFolder, WindowEstimator):
         assets = _assets(window)
         memories = [self._remember(values, None) for values in assets]
         self._state = memories[-1][-1]
-        residual = np.concatenate([*map(self._residuals, assets, memories)])
-        self.offsets_ = fit_offsets(residual, np.ones((len(residual), residual.shape[2])))
+        self.offsets_ = fit_offsets(np.concatenate([*map(self._residuals, assets, memories)]))
         self._see(X, window)
         return self
 

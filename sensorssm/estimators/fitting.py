@@ -15,6 +15,7 @@ from sensorssm.estimators.stream import AssetState, ForecastModel
 from sensorssm.models.linear import LinearForecast
 from sensorssm.models.memory import Features, plan_memory
 from sensorssm.scoring.conformal import Conformal, fit_offsets
+from sensorssm.scoring.dispersion import fit_dispersion, knots_of
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -87,7 +88,7 @@ def _held_back(
     choice: Choice,
     weights: NDArray[np.float32],
 ) -> tuple[FloatArray, FloatArray]:
-    """Return residuals (k, H, M) of forecasts that had not seen them, and spreads (k, M)."""
+    """Return residuals (k, H, M) of forecasts that had not seen them, and spreads (k, M, P)."""
     block, features, truth = learned.kept.joined()
     residual = np.full(truth.shape, np.nan)
     for fold in make_folds(learned):
@@ -105,10 +106,10 @@ def _held_back(
 def _calibrate(
     residual: FloatArray, spread: FloatArray, scale: FloatArray, horizon: int
 ) -> Conformal:
-    typical = np.median(spread, axis=0)
-    least = np.maximum(0.1 * typical, 1e-9 * scale)
-    offsets = fit_offsets(residual, np.maximum(spread, least))
-    fitted = offsets.shape[1]
+    """Return the quantiles of held-back residuals (k, H', M), grown on to `horizon`."""
+    fitted = residual.shape[1]
+    dispersion = fit_dispersion(residual, spread, knots_of(fitted), 1e-9 * scale)
+    offsets = fit_offsets(residual / dispersion.at_steps(spread, fitted))
     growth = np.sqrt(np.arange(fitted + 1, horizon + 1) / fitted)  # as a random walk's
-    beyond = offsets[:, -1:] * growth[None, :, None]
-    return Conformal(np.concatenate([offsets, beyond.astype(np.float32)], axis=1), least)
+    beyond = offsets[:, -1:] * growth[None, :, None].astype(np.float32)
+    return Conformal(np.concatenate([offsets, beyond], axis=1), dispersion)

@@ -196,11 +196,14 @@ class SSMForecaster(ModelFolder, WindowEstimator):
         return ForecastStream(self._model, state)
 
     def score(self, X: Any, y: None = None, *, times: Any = None, groups: Any = None) -> float:
-        """Return minus the mean absolute one-step error of `predict`, in training spreads."""
+        """Return minus the mean absolute one-step error of `predict`, over its usual size."""
         check_is_fitted(self)
         window = self._window(X, times=times, groups=groups)
         parts = [self._predict_one(rows) for rows in _assets(window)]
-        error = np.abs(window.values - np.concatenate(parts)) / self._model.conformal.least_spread
+        error = (
+            np.abs(window.values - np.concatenate(parts))
+            / self._model.conformal.dispersion.usual_size
+        )
         return -float(np.nanmean(error)) if np.isfinite(error).any() else 0.0
 
     def _check_settings(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,20 @@ from sensorssm.estimators.stream import ForecastModel
 from sensorssm.models.linear import SEASON, LinearForecast
 from sensorssm.models.memory import Gate, Memory
 from sensorssm.scoring.conformal import LEVELS, Conformal
+from sensorssm.scoring.dispersion import Dispersion
+
+DISPERSION = tuple(field.name for field in fields(Dispersion))
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
 def model_to_arrays(model: ForecastModel) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return the settings, ready for JSON, and the arrays of `model`."""
-    linear, memory = model.linear, model.linear.memory
+    linear, memory, scale = model.linear, model.linear.memory, model.conformal.dispersion
     config = {
         "seasons": list(linear.seasons),
         "oscillating": memory.oscillating,
         "level_tau": memory.level_tau,
-        "spread_tau": memory.spread_tau,
         "lags": memory.lags,
         "ring": memory.ring,
         "gate": None if linear.gate is None else [linear.gate.width, linear.gate.patience],
@@ -36,8 +39,9 @@ def model_to_arrays(model: ForecastModel) -> tuple[dict[str, Any], dict[str, NDA
         "bases": linear.bases,
         "start": linear.start,
         "offsets": model.conformal.offsets,
-        "least_spread": model.conformal.least_spread,
+        "spread_tau": memory.spread_tau,
     }
+    arrays |= {f"dispersion.{name}": getattr(scale, name) for name in DISPERSION}
     if linear.gate is not None:
         arrays["gate_weights"] = linear.gate.weights
     return config, arrays
@@ -55,7 +59,7 @@ def model_from_arrays(config: Mapping[str, Any], arrays: Arrays) -> ForecastMode
         frequency=arrays["frequency"],
         oscillating=int(config["oscillating"]),
         level_tau=float(config["level_tau"]),
-        spread_tau=float(config["spread_tau"]),
+        spread_tau=arrays["spread_tau"],
         lags=int(config["lags"]),
         ring=int(config["ring"]),
     )
@@ -67,7 +71,7 @@ def model_from_arrays(config: Mapping[str, Any], arrays: Arrays) -> ForecastMode
         "weights": (tags, memory.feature_count, horizon),
         "bases": (tags,),
         "offsets": (tags, horizon, len(LEVELS)),
-        "least_spread": (tags,),
+        **_dispersion_shapes(arrays["dispersion.knots"], tags, len(memory.spread_tau), horizon),
     }
     gate = None
     if config["gate"] is not None:
@@ -81,7 +85,21 @@ def model_from_arrays(config: Mapping[str, Any], arrays: Arrays) -> ForecastMode
     if bases.min() < 0 or bases.max() >= SEASON + len(seasons):
         raise ModelFileError(f"bases {bases.min()} to {bases.max()} with {len(seasons)} seasons")
     linear = LinearForecast(memory, seasons, arrays["weights"], bases, arrays["start"], gate)
-    return ForecastModel(linear, Conformal(arrays["offsets"], arrays["least_spread"]))
+    dispersion = Dispersion(*(arrays[f"dispersion.{name}"] for name in DISPERSION))
+    return ForecastModel(linear, Conformal(arrays["offsets"], dispersion))
+
+
+def _dispersion_shapes(
+    knots: NDArray[Any], tags: int, spreads: int, horizon: int
+) -> dict[str, tuple[int, ...]]:
+    if knots.ndim != 1 or len(knots) == 0 or knots.min() < 1 or knots.max() > horizon:
+        raise ModelFileError(f"knots {knots}, wanted steps from 1 to {horizon}")
+    return {
+        "dispersion.usual": (tags, spreads),
+        "dispersion.floor": (tags, spreads),
+        "dispersion.typical": (tags, len(knots)),
+        "dispersion.weights": (tags, len(knots), spreads),
+    }
 
 
 def _check_sizes(memory: Memory, seasons: tuple[int, ...]) -> None:
@@ -93,7 +111,8 @@ def _check_sizes(memory: Memory, seasons: tuple[int, ...]) -> None:
         and memory.tau.ndim == 1
         and np.all(memory.tau > 0)
         and memory.level_tau > 0
-        and memory.spread_tau > 0
+        and memory.spread_tau.ndim == 1
+        and np.all(memory.spread_tau > 0)
     )
     if not fits:
         raise ModelFileError(

@@ -67,7 +67,7 @@ class ForecastModel:
     def __init__(self, linear: LinearForecast, conformal: Conformal) -> None:
         self.linear = linear
         self.conformal = conformal
-        self.knots = KnotForecast(linear, conformal.knots)
+        self.knots = KnotForecast(linear, conformal.dispersion.knots)
 
     def start(self) -> AssetState:
         """Return the state of an asset of which nothing has been read."""

@@ -22,7 +22,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 # Columns of `MemoryState.slow`.
-LEVEL_SUM, LEVEL_WEIGHT, SPREAD_SUM, SPREAD_WEIGHT, LAST, STRANGE_RUN = range(6)
+LEVEL_SUM, LEVEL_WEIGHT, LAST, STRANGE_RUN, SPREADS = range(5)
 
 
 class MemoryState(NamedTuple):
@@ -31,8 +31,8 @@ class MemoryState(NamedTuple):
     Attributes
     ----------
     poles : (4, M, N) real and imaginary parts of the memory of readings, then of the weights
-    slow : (M, 6) weighted sums of the level and of the spread, the last reading, and how many
-        distrusted readings came in a row
+    slow : (M, 4 + 2 P) the level's sum and weight, the last reading, how many distrusted readings
+        came in a row, then each spread's sum and weight
     ring : (2, M, R) the last R readings by grid slot (held where missing), and their weights
     clock : (2,) position in steps since the start, and the slot it falls in
     """
@@ -55,7 +55,8 @@ class Features(NamedTuple):
     z : (M, k, F) memory of the readings minus the level, in the tag's unit; the last `lags`
         columns are raw readings, newest first
     level : (k, M) slow weighted mean
-    spread : (k, M) slow weighted mean absolute one-step change
+    spread : (k, M, P) weighted mean sizes: of the one-step change (0 before any), then of the
+        distance from the level, from fast to slow
     recent : (k, M, R) the ring unrolled, oldest first
     slot : (k,) the row's place on the grid
     """
@@ -88,7 +89,8 @@ class Memory:
     tau : (N,) decay times in steps; the first `oscillating` poles turn, the others only decay
     frequency : (N,) turns per step, 0 for poles that only decay
     oscillating : number of poles that turn
-    level_tau, spread_tau : decay times of the level and the spread, in steps
+    level_tau : decay time of the level, in steps
+    spread_tau : (P,) decay times of the spreads, in steps, see `Features.spread`
     lags : raw readings kept as features, at least 1
     ring : slots kept of the past, at least `lags`; the longest season
     """
@@ -97,7 +99,7 @@ class Memory:
     frequency: FloatArray
     oscillating: int
     level_tau: float
-    spread_tau: float
+    spread_tau: FloatArray
     lags: int
     ring: int
 
@@ -114,7 +116,7 @@ class Memory:
     def init_state(self, start: FloatArray) -> MemoryState:
         """Return the state before any reading; `start` (M,) is the level until one comes."""
         tags = len(start)
-        slow = np.zeros((tags, 6))
+        slow = np.zeros((tags, SPREADS + 2 * len(self.spread_tau)))
         # A prior worth a billionth of a reading: it only matters while nothing was read.
         slow[:, LEVEL_WEIGHT] = 1e-9 / self.level_tau
         slow[:, LEVEL_SUM] = start * slow[:, LEVEL_WEIGHT]
@@ -187,7 +189,7 @@ class Memory:
         return Features(
             np.empty((tags, rows, self.feature_count)),
             np.empty((rows, tags)),
-            np.empty((rows, tags)),
+            np.empty((rows, tags, len(self.spread_tau))),
             np.empty((rows, tags, self.ring)),
             np.empty(rows),
         )
@@ -205,13 +207,14 @@ def plan_memory(seasons: tuple[int, ...], rows: int, lags: int) -> Memory:
     poles = poles[: max(4, rows // 20)]
     poles.sort(key=lambda pole: pole[1] == 0.0)  # the turning ones first
     tau, frequency = (np.array(column) for column in zip(*poles, strict=True))
-    level_tau = 14.0 * seasons[0] if seasons else max(rows / 20, 10.0)
+    span = seasons[0] if seasons else np.clip(rows / 280, 8.0, 100.0)
+    slowest = max(rows / 4, 4.0)
     return Memory(
         tau=tau,
         frequency=frequency,
         oscillating=int(np.count_nonzero(frequency)),
-        level_tau=min(level_tau, max(rows / 4, 4.0)),
-        spread_tau=min(7.0 * seasons[0] if seasons else 100.0, max(rows / 4, 4.0)),
+        level_tau=float(min(14.0 * span, slowest)),
+        spread_tau=np.minimum(span * np.array([7.0, 0.3, 1.0, 7.0]), slowest),
         lags=lags,
         ring=max((lags, *seasons)),
     )

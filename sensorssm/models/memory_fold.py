@@ -41,6 +41,8 @@ def fold(
     """
     turns = np.empty((2, len(tau)))
     gain = -np.expm1(-1.0 / tau)
+    keep_level = 1.0
+    keep_spread = np.ones(len(spread_tau))
     step = 0.0
     k = 0
     for t in range(len(values)):
@@ -48,14 +50,14 @@ def fold(
             step = elapsed[t]
             _turn(turns, tau, frequency, step)
             keep_level = math.exp(-step / level_tau)
-            keep_spread = math.exp(-step / spread_tau)
+            keep_spread = np.exp(-step / spread_tau)
         slot = _tick(clock, ring, step)
         for c in range(values.shape[1]):
             x = values[t, c]
             weight = 1.0 if math.isfinite(x) else 0.0
             change = 0.0
             if weight > 0.0:
-                guess = slow[c, 4]
+                guess = slow[c, 2]
                 if gate_width > 0.0:
                     guess = _one_step(
                         gate_weights[c],
@@ -74,10 +76,11 @@ def fold(
             _read(poles[:, c], turns, gain, weight * x, weight)
             _level(slow[c], keep_level, level_tau, weight * x, weight)
             if weight > 0.0:
-                _spread(slow[c], keep_spread, spread_tau, change)
-                slow[c, 4] += weight * (x - slow[c, 4])
+                far = abs(values[t, c] - slow[c, 0] / slow[c, 1])
+                _spread(slow[c], keep_spread, spread_tau, change, far)
+                slow[c, 2] += weight * (values[t, c] - slow[c, 2])
                 place = slot % ring.shape[2]
-                ring[0, c, place] = slow[c, 4]
+                ring[0, c, place] = slow[c, 2]
                 ring[1, c, place] = weight
         if k < len(rows) and rows[k] == t:
             look(k, oscillating, lags, poles, slow, ring, clock, z, level, spread, recent, slots)
@@ -91,9 +94,11 @@ def look(k, oscillating, lags, poles, slow, ring, clock, z, level, spread, recen
     slots[k] = clock[1]
     for c in range(slow.shape[0]):
         level[k, c] = slow[c, 0] / slow[c, 1]
-        spread[k, c] = slow[c, 2] / slow[c, 3] if slow[c, 3] > 0.0 else 0.0
+        for i in range(spread.shape[2]):
+            weight = slow[c, 5 + 2 * i]
+            spread[k, c, i] = slow[c, 4 + 2 * i] / weight if weight > 0.0 else 0.0
         _features(
-            z[c, k], poles[:, c], level[k, c], slow[c, 4], ring[:, c], slot, oscillating, lags
+            z[c, k], poles[:, c], level[k, c], slow[c, 2], ring[:, c], slot, oscillating, lags
         )
         _unroll(recent[k, c], ring[0, c], slot)
 
@@ -149,25 +154,29 @@ def _level(slow, keep, tau, drive, weight):
 
 
 @njit(cache=True, nogil=True)
-def _spread(slow, keep, tau, change):
-    # A single wild reading may not move the spread by more than three of itself.
-    if slow[3] > 5.0 / tau:
-        change = min(change, 3.0 * slow[2] / slow[3] + 1e-300)
-    slow[2] = keep * slow[2] + change / tau
-    slow[3] = keep * slow[3] + 1.0 / tau
+def _spread(slow, keep, tau, change, far):
+    """Follow the size of one-step changes, then of distances from the level at several speeds."""
+    for i in range(len(tau)):
+        size = change if i == 0 else far
+        total, weight = slow[4 + 2 * i], slow[5 + 2 * i]
+        # A single wild reading may not move a spread by more than three of itself.
+        if weight > 5.0 / tau[i]:
+            size = min(size, 3.0 * total / weight + 1e-300)
+        slow[4 + 2 * i] = keep[i] * total + size / tau[i]
+        slow[5 + 2 * i] = keep[i] * weight + 1.0 / tau[i]
 
 
 @njit(cache=True, nogil=True)
 def _trust(change, slow, width, patience):
     """Return the weight in (0, 1] of a reading that is `change` away from its forecast."""
-    if slow[3] <= 0.0 or slow[2] <= 0.0:
+    if slow[4] <= 0.0:
         return 1.0
-    far = change / (width * slow[2] / slow[3])
+    far = change / (width * slow[4] / slow[5])
     if far <= 1.0:
-        slow[5] = 0.0
+        slow[3] = 0.0
         return 1.0
-    slow[5] += 1.0
-    return 1.0 if slow[5] > patience else 1.0 / (far * far)
+    slow[3] += 1.0
+    return 1.0 if slow[3] > patience else 1.0 / (far * far)
 
 
 @njit(cache=True, nogil=True)
@@ -190,7 +199,7 @@ def _one_step(weights, poles, slow, ring, slot, oscillating, lags):
     """Return the forecast of the next reading, from the state before it."""
     level = slow[0] / slow[1]
     out = np.empty(len(weights))
-    _features(out, poles, level, slow[4], ring, slot, oscillating, lags)
+    _features(out, poles, level, slow[2], ring, slot, oscillating, lags)
     guess = level
     for j in range(len(weights)):
         guess += weights[j] * out[j]

@@ -1,7 +1,8 @@
 """Forecast quantiles that stay honest online: held-back residuals, moved by matured ones.
 
-A quantile of a forecast is the point forecast plus an offset times the tag's running spread. The
-offsets come from residuals that the fit held back. Online, each reading that arrives judges the
+A quantile of a forecast is the point forecast plus an offset times a scale that is known at the
+origin (`sensorssm.scoring.dispersion`). The offsets come from residuals that the fit held back.
+Online, each reading that arrives judges the
 forecasts made for it 1, 2, .. H steps before: an offset that was exceeded too often moves up, one
 that was exceeded too seldom moves down. Only residuals that have matured are used, a few knots of
 the horizon stand for all of it, and so a reading costs O(1).
@@ -23,6 +24,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sensorssm.errors import ConfigError
+from sensorssm.scoring.dispersion import Dispersion, between_knots
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -31,7 +33,8 @@ IntArray = NDArray[np.int64]
 LEVELS = np.array(
     [0.005, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975, 0.995]
 )
-#: Share of the central 80 % width that one miss can move an offset by.
+#: Share of the central 80 % width that one miss can move an offset by, at step 1. Residuals h steps
+#: ahead overlap, so that h of them tell little more than one: their share falls as 1 / sqrt(h).
 RATE = 0.02
 NEVER = -1.0
 
@@ -53,25 +56,20 @@ def check_levels(quantiles: object) -> FloatArray:
     return levels
 
 
-def knots_of(horizon: int, count: int = 8) -> IntArray:
-    """Return the steps (K,) of the horizon that are tracked: 1, H and some between."""
-    return np.unique(np.round(np.geomspace(1, horizon, count)).astype(np.int64))
-
-
 class TrackerState(NamedTuple):
     """What is remembered of one asset.
 
     Attributes
     ----------
-    shift : (M, K, Q) how far each offset has moved, in spreads
+    shift : (M, K, Q) how far each offset has moved, in scales
     points : (R, M, K) the point forecasts of the last R grid slots
-    spreads : (R, M) the spreads they were made with
+    scales : (R, M, K) the scales they were made with
     slots : (R,) the slots they were made in
     """
 
     shift: FloatArray
     points: FloatArray
-    spreads: FloatArray
+    scales: FloatArray
     slots: FloatArray
 
     def copy(self) -> TrackerState:
@@ -81,30 +79,25 @@ class TrackerState(NamedTuple):
 
 @dataclass(frozen=True)
 class Conformal:
-    """Offsets of the quantiles, and the rule that moves them.
+    """Offsets of the quantiles, what they are multiplied by, and the rule that moves them.
 
     Attributes
     ----------
-    offsets : (M, H, Q) float32, in spreads, increasing in Q
-    least_spread : (M,) the spread is never taken smaller, in the tag's unit
+    offsets : (M, H, Q) float32, in scales, increasing in Q
+    dispersion : the scale of a forecast, known at its origin
     """
 
     offsets: NDArray[np.float32]
-    least_spread: FloatArray
-
-    @property
-    def knots(self) -> IntArray:
-        """Return the tracked steps, (K,), from 1."""
-        return knots_of(self.offsets.shape[1])
+    dispersion: Dispersion
 
     def init_state(self) -> TrackerState:
         """Return the state before any forecast."""
         tags, horizon, levels = self.offsets.shape
-        knots, slots = len(self.knots), horizon + 1
+        knots, slots = len(self.dispersion.knots), horizon + 1
         return TrackerState(
             np.zeros((tags, knots, levels)),
             np.zeros((slots, tags, knots)),
-            np.ones((slots, tags)),
+            np.ones((slots, tags, knots)),
             np.full(slots, NEVER),
         )
 
@@ -122,21 +115,19 @@ class Conformal:
         Parameters
         ----------
         values : (n, M); slots : (n,) their places on the grid
-        points : (n, M, K) forecasts made after each row, at the knots; spread : (n, M)
+        points : (n, M, K) forecasts made after each row, at the knots; spread : (n, M, P)
         state : overwritten
         rows : increasing row numbers
 
         Returns
         -------
-        (k, M, K, Q), in spreads
+        (k, M, K, Q), in scales
         """
-        knots = self.knots
+        knots = self.dispersion.knots
         offsets = self.offsets[:, knots - 1].astype(np.float64)
         out = np.empty((len(rows), *state.shift.shape))
-        track(
-            values, slots, points, np.maximum(spread, self.least_spread), knots, offsets, LEVELS,
-            RATE, rows, *state, out,
-        )  # fmt: skip
+        scales = self.dispersion.at_knots(spread)
+        track(values, slots, points, scales, knots, offsets, LEVELS, RATE, rows, *state, out)
         return out
 
     def quantiles(
@@ -146,29 +137,24 @@ class Conformal:
 
         Parameters
         ----------
-        point : (k, H, M); spread : (k, M); shift : (k, M, K, len(LEVELS)); levels : (Q,)
+        point : (k, H, M); spread : (k, M, P); shift : (k, M, K, len(LEVELS)); levels : (Q,)
         """
         horizon = point.shape[1]
         mix = _between_levels(levels)
-        offsets = read_offsets(self.offsets[:, :horizon], levels)
-        reach = _between_knots(self.knots, horizon)
+        reach = between_knots(self.dispersion.knots, horizon)
         moved = np.einsum("hk,nmkl,lq->nhmq", reach, shift, mix, optimize=True)
-        moved += offsets
-        moved *= np.maximum(spread, self.least_spread)[:, None, :, None]
+        moved += read_offsets(self.offsets[:, :horizon], levels)
+        moved *= self.dispersion.at_steps(spread, horizon)[..., None]
         moved += point[..., None]
         moved.sort(axis=-1)
         return moved
 
 
-def fit_offsets(residual: FloatArray, spread: FloatArray) -> NDArray[np.float32]:
+def fit_offsets(scaled: FloatArray) -> NDArray[np.float32]:
     """Return the offsets (M, H, Q) of held-back residuals, 0 where there are none.
 
-    Parameters
-    ----------
-    residual : (k, H, M) observed minus forecast, NaN where unknown
-    spread : (k, M) what each row is scaled by, positive
+    `scaled` (k, H, M) is observed minus forecast over the scale, NaN where unknown.
     """
-    scaled = residual / spread[:, None, :]
     known = np.isfinite(scaled).sum(axis=0)
     scaled = np.where(known[None] > 0, scaled, 0.0)
     offsets = np.nanquantile(scaled, LEVELS, axis=0)
@@ -198,16 +184,10 @@ def _between_levels(levels: FloatArray) -> FloatArray:
     return np.stack([np.interp(levels, LEVELS, unit) for unit in np.eye(len(LEVELS))])
 
 
-def _between_knots(knots: IntArray, horizon: int) -> FloatArray:
-    """Return the matrix (H, K) that reads every step off the line between the knots."""
-    steps = np.arange(1, horizon + 1)
-    return np.stack([np.interp(steps, knots, unit) for unit in np.eye(len(knots))], axis=1)
-
-
 @njit(cache=True, nogil=True)
 def track(
-    values, slots, points, spread, knots, offsets, levels, rate, rows,
-    shift, old_points, old_spreads, old_slots, out,
+    values, slots, points, scales, knots, offsets, levels, rate, rows,
+    shift, old_points, old_scales, old_slots, out,
 ):  # fmt: skip
     """Fold `Conformal.advance` over the rows; shapes as there, the state is overwritten."""
     room = len(old_slots)
@@ -220,12 +200,12 @@ def track(
                 continue
             for c in range(values.shape[1]):
                 if math.isfinite(values[t, c]):
-                    miss = (values[t, c] - old_points[place, c, k]) / old_spreads[place, c]
-                    _move(shift[c, k], offsets[c, k], levels, miss, rate)
+                    miss = (values[t, c] - old_points[place, c, k]) / old_scales[place, c, k]
+                    _move(shift[c, k], offsets[c, k], levels, miss, rate / math.sqrt(knots[k]))
         place = int(slots[t]) % room
         old_slots[place] = slots[t]
         old_points[place] = points[t]
-        old_spreads[place] = spread[t]
+        old_scales[place] = scales[t]
         if taken < len(rows) and rows[taken] == t:
             out[taken] = shift
             taken += 1
