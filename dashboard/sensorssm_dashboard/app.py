@@ -29,7 +29,7 @@ def main() -> None:
     path = _store_path()
     chosen = st.navigation(_pages(path), position="top")
     st.html(CSS)
-    st.logo(WORDMARK, icon_image=MARK)
+    st.logo(WORDMARK)
     chosen.run()
 
 

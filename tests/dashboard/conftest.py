@@ -180,7 +180,7 @@ def _write_results(
             {
                 "run": "run-1",
                 "asset": asset,
-                "model": ["ssm", "seasonal naive", "ssm", "seasonal naive"],
+                "model": ["SSMForecaster", "EWMA", "SSMForecaster", "EWMA"],
                 "metric": ["MASE", "MASE", "pinball", "pinball"],
                 "value": [0.71, 1.0, 0.21, 0.34],
             }

@@ -13,6 +13,7 @@ from sensorssm_dashboard.charts.alarms import timeline
 from sensorssm_dashboard.choose import around
 from sensorssm_pipelines.store import Store
 
+_WHO: Final = "who-acknowledged-last"
 _ROWS: Final = 20  # alarms with a button of their own; in a flood the rest stand in the journal
 
 
@@ -42,17 +43,18 @@ def _counts(alarms: pl.DataFrame) -> None:
         for state, look in palette.STATES.items():
             count = alarms.filter(state=state).height
             st.metric(f"{look.icon} {look.word}", f"{count:,}", border=True)
-        st.metric("Waiting to be seen", f"{health.waiting(alarms).height:,}", border=True)
+        st.metric("To acknowledge", f"{health.waiting(alarms).height:,}", border=True)
 
 
 def _timeline(store: Store, alarms: pl.DataFrame) -> None:
     covered = data.covered(store)
     if covered is not None:
-        st.altair_chart(timeline(alarms, data.read(store, "labels"), covered), theme=None)
+        chart = timeline(alarms, data.read(store, "labels"), covered)
+        st.altair_chart(chart, theme=None, alt="When alarms were open, one row an asset")
 
 
 def _to_acknowledge(store: Store, alarms: pl.DataFrame) -> None:
-    st.subheader("Waiting to be seen")
+    st.subheader("To acknowledge")
     if alarms.is_empty():
         st.caption(":material/task_alt: Every alarm has been acknowledged.")
         return
@@ -92,7 +94,8 @@ def _acknowledge(store: Store, alarm: Mapping[str, Any]) -> None:
         st.popover("Acknowledge", icon=":material/task_alt:", key=f"open-{key}"),
         st.form(key, border=False),
     ):
-        who = st.text_input("Who", key=f"who-{key}", max_chars=80, autocomplete="name")
+        last: str = st.session_state.get(_WHO, "")
+        who = st.text_input("Who", last, key=f"who-{key}", max_chars=80, autocomplete="name")
         why = st.text_input("Why, or what you did", key=f"why-{key}", max_chars=400)
         if not st.form_submit_button("Acknowledge", type="primary"):
             return
@@ -100,6 +103,7 @@ def _acknowledge(store: Store, alarm: Mapping[str, Any]) -> None:
             st.error("Both are needed: who has seen it, and why it may rest.")
             return
     # A second click finds the alarm acknowledged already: the first one's name stays.
+    st.session_state[_WHO] = who.strip()
     Store(store.path).acknowledge(alarm["id"], who.strip(), why.strip())
     st.rerun()
 
@@ -133,4 +137,6 @@ def journal(alarms: pl.DataFrame) -> pl.DataFrame:
         }
         for alarm in alarms.sort("opened", descending=True).iter_rows(named=True)
     ]  # fmt: skip
-    return pl.DataFrame(rows, infer_schema_length=None)
+    return pl.DataFrame(rows, infer_schema_length=None).with_columns(
+        pl.col(pl.String).fill_null(text.DASH)
+    )

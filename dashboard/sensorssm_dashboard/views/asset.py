@@ -79,9 +79,11 @@ def _charts(store: Store, asset: str, span: Span, alarms: pl.DataFrame) -> None:
     if scores.is_empty():
         st.info(f"No scores from {text.span(*span)}. Choose another span.")
     else:
-        st.altair_chart(score(scores, span, spans=spans), theme=None)
+        chart = score(scores, span, spans=spans)
+        st.altair_chart(chart, theme=None, alt=f"Score of {asset} against its threshold")
     if readings["contribution"].count():
-        st.altair_chart(heat_map(readings, span), theme=None)
+        chart = heat_map(readings, span)
+        st.altair_chart(chart, theme=None, alt="Share of each tag in the score over time")
     tags, forecasts = st.tabs(["Tags: measured and expected", "Forecast"])
     with tags:
         _trends(store, asset, span, readings, spans)
@@ -101,7 +103,7 @@ def _trends(
         unit, about = _known(store, asset, tag)
         title = f"{tag}  {about}".strip()
         chart = trend(readings.filter(tag=tag), span, title=title, unit=unit, spans=spans)
-        grid.altair_chart(chart, theme=None)
+        grid.altair_chart(chart, theme=None, alt=f"{title}, measured and expected")
 
 
 def _by_share(readings: pl.DataFrame) -> list[str]:
@@ -137,4 +139,4 @@ def _fans(store: Store, asset: str, end: datetime) -> None:
         unit, about = _known(store, asset, tag)
         title = f"{tag}  {about}".strip()
         chart = fan(history.filter(tag=tag), rows.filter(tag=tag), title=title, unit=unit)
-        grid.altair_chart(chart, theme=None)
+        grid.altair_chart(chart, theme=None, alt=f"{title}, forecast")

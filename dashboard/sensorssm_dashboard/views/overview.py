@@ -67,7 +67,7 @@ def _counts(
         st.metric(
             "Alarms open", f"{alarms.filter(pl.col('state') != 'CLEARED').height:,}", border=True
         )
-        st.metric("Waiting to be seen", f"{health.waiting(alarms).height:,}", border=True)
+        st.metric("To acknowledge", f"{health.waiting(alarms).height:,}", border=True)
         st.metric("Good readings, 7 days", text.percent(health.good_share(readings)), border=True)
         st.metric("Newest score", text.instant(newest), border=True)
 
@@ -90,7 +90,8 @@ def _tile(
     span = (newest - _SHOWN, newest)
     scores = data.read(store, "scores", name, span[0])
     alarms = data.read(store, "alarms", name)
-    st.altair_chart(sparkline(scores, span, spans=data.alarm_spans(alarms)), theme=None)
+    chart = sparkline(scores, span, spans=data.alarm_spans(alarms))
+    st.altair_chart(chart, theme=None, alt=f"Score of {name} against its threshold")
     st.caption(_facts(store, latest, alarms, span))
 
 
@@ -118,4 +119,5 @@ def _all_alarms(store: Store, alarms: pl.DataFrame) -> None:
     if alarms.is_empty():
         st.caption("No alarms so far.")
         return
-    st.altair_chart(timeline(alarms, data.read(store, "labels"), covered), theme=None)
+    chart = timeline(alarms, data.read(store, "labels"), covered)
+    st.altair_chart(chart, theme=None, alt="When alarms were open, one row an asset")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,21 +24,23 @@ def _body(store: Store) -> None:
     runs = data.read(store, "runs").sort("started", descending=True)
     if runs.is_empty():
         st.info("No run has been recorded in this store. Make one with `sensorssm run RECIPE`.")
-    else:
-        _run(runs.row(0, named=True))
+        return
+    _run(runs.row(0, named=True))
     _metrics(data.read(store, "metrics"))
     _faults(store)
+    with st.expander("Full report"):
+        st.json(report_of(runs["report"][0]), expanded=1)
     if runs.height > 1:
         st.subheader("Earlier runs")
-        st.dataframe(runs.slice(1).drop("report"), hide_index=True)
+        st.dataframe(_earlier(runs.slice(1)), hide_index=True)
 
 
 def _run(run: Mapping[str, Any]) -> None:
     ended = run["ended"]
-    took = text.DASH if ended is None else text.duration(ended - run["started"])
+    took = "still running" if ended is None else f"took {text.duration(ended - run['started'])}"
     st.caption(
-        f"Run {text.plain(run['run'])} · recipe {text.plain(run['recipe'])} · "
-        f"{text.plain(run['status'])} · {text.instant(run['started'])} · took {took}"
+        f"Recipe {text.plain(run['recipe'])} · {text.plain(str(run['status']).lower())} · "
+        f"started {text.instant(run['started'])} · {took}"
     )
     with st.container(horizontal=True):
         for column in ("rows_in", "rows_out", "deduplicated", "quarantined", "late"):
@@ -46,35 +49,48 @@ def _run(run: Mapping[str, Any]) -> None:
             st.metric(column.replace("_", " ").capitalize(), shown, border=True)
 
 
+def report_of(stored: str | None) -> Any:
+    """Return a run's report; one that is no JSON, as after a crash, is said to be so."""
+    try:
+        return json.loads(stored or "{}")
+    except ValueError:
+        return {"unreadable": True}
+
+
 def _metrics(metrics: pl.DataFrame) -> None:
     if metrics.is_empty():
         return
-    st.subheader("Metrics, beside the baselines")
-    st.dataframe(beside(metrics), hide_index=True)
+    st.subheader("Forecast errors, beside the baselines")
+    table = beside(metrics)
+    form = st.column_config.NumberColumn(format="%.3f")
+    models = [name for name, kind in table.schema.items() if kind.is_numeric()]
+    st.dataframe(table, hide_index=True, column_config=dict.fromkeys(models, form))
 
 
 def beside(metrics: pl.DataFrame) -> pl.DataFrame:
-    """Return one row an asset and metric, one column a model, of the newest run."""
-    run = metrics["run"].max()
-    shown = metrics.filter(run=run).with_columns(pl.col("model", "asset", "metric").map_elements(
-        text.cell, pl.String
-    ))  # fmt: skip
-    return shown.pivot(on="model", index=["asset", "metric"], values="value").sort(
-        "asset", "metric"
-    )
+    """Return one row an asset and metric of the newest run, one column a model, ours first."""
+    names = pl.col("asset", "model", "metric").map_elements(text.cell, pl.String)
+    shown = metrics.filter(run=metrics["run"].max()).with_columns(names)
+    table = shown.pivot(on="model", index=["asset", "metric"], values="value")
+    models = sorted(table.columns[2:], key=lambda name: (not name.startswith("SSM"), name))
+    return table.select("asset", "metric", *models).sort("asset", "metric")
 
 
 def _faults(store: Store) -> None:
     labels, covered = data.read(store, "labels"), data.covered(store)
-    if labels.is_empty() or covered is None:
+    if covered is None:
+        return
+    labels = labels.filter(pl.col("ended") > covered[0], pl.col("started") <= covered[1])
+    if labels.is_empty():
         return
     table = fault_table(labels, data.read(store, "alarms"), covered[1])
     found = (table["found"] == "✓ found").sum()
     st.subheader(f"Known faults: {found} of {table.height} found")
-    st.dataframe(
-        table,
-        hide_index=True,
-        column_config={
-            "started": st.column_config.DatetimeColumn("started (UTC)", format="YYYY-MM-DD HH:mm")
-        },
+    when = st.column_config.DatetimeColumn("started (UTC)", format="YYYY-MM-DD HH:mm")
+    st.dataframe(table, hide_index=True, column_config={"started": when})
+
+
+def _earlier(runs: pl.DataFrame) -> pl.DataFrame:
+    return runs.drop("run", "report").with_columns(
+        pl.col("recipe").map_elements(text.cell, pl.String)
     )

@@ -36,7 +36,7 @@ def test_the_counts_are_those_of_the_store(build_store, open_page) -> None:
     values = {metric.label: metric.value for metric in page.metric}
     assert values["Assets normal"] == "1 of 2"
     assert values["Alarms open"] == "1"
-    assert values["Waiting to be seen"] == "2"
+    assert values["To acknowledge"] == "2"
     assert values["Good readings, 7 days"] == "100.0 %"
     assert values["Newest score"] == "2026-01-14 23:50 UTC"
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from sensorssm_dashboard.views.runs import beside
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+
+from sensorssm_dashboard.views.runs import beside, report_of
 from sensorssm_pipelines.store import Store
 
 
@@ -14,7 +19,7 @@ def test_a_run_is_counted_and_judged(build_store, open_page) -> None:
     assert values["Rows in"] == "3,000"
     assert values["Quarantined"] == "30"
     metrics, faults = (table.value for table in page.dataframe)
-    assert list(metrics.columns) == ["asset", "metric", "seasonal naive", "ssm"]
+    assert list(metrics.columns) == ["asset", "metric", "SSMForecaster", "EWMA"]
     assert list(faults["found"]) == ["✓ found"] * 2
     assert any("2 of 2 found" in s.value for s in page.subheader)
 
@@ -23,7 +28,7 @@ def test_models_stand_beside_each_other(build_store) -> None:
     """One row an asset and metric; each model's number in its own column."""
     table = beside(build_store().read_metrics())
     [row] = table.filter(asset="P-101", metric="MASE").to_dicts()
-    assert (row["ssm"], row["seasonal naive"]) == (0.71, 1.0)
+    assert (row["SSMForecaster"], row["EWMA"]) == (0.71, 1.0)
 
 
 def test_an_empty_store_says_so(tmp_path, open_page) -> None:
@@ -32,3 +37,27 @@ def test_an_empty_store_says_so(tmp_path, open_page) -> None:
     assert not page.exception
     assert "No run has been recorded" in page.info[0].value
     assert not page.dataframe
+
+
+@pytest.mark.parametrize(
+    ("stored", "report"), [('{"a": 1}', {"a": 1}), (None, {}), ("{torn", {"unreadable": True})]
+)
+def test_a_torn_report_is_no_traceback(stored: str | None, report: dict) -> None:
+    """A run that was killed may leave anything."""
+    assert report_of(stored) == report
+
+
+def test_faults_before_the_first_score_do_not_count_as_missed(build_store, open_page) -> None:
+    """Nothing looked at that time."""
+    store = build_store()
+    early = (
+        store.read_labels()
+        .head(1)
+        .with_columns(
+            started=pl.lit(datetime(2025, 12, 1, tzinfo=UTC)),
+            ended=pl.lit(datetime(2025, 12, 2, tzinfo=UTC)),
+        )
+    )
+    store.write_labels(early)
+    page = open_page("runs", store)
+    assert any("2 of 2 found" in s.value for s in page.subheader)
