@@ -41,7 +41,11 @@ class JudgeReport:
 
 
 def run(recipe: Recipe, store: Store) -> JudgeReport:
-    """Judge the alarms in the store; spans are half open, and touching is meeting."""
+    """Judge the alarms in the store.
+
+    An alarm belongs to the fault during which it opened. One that was open already finds nothing:
+    a detector that always cries would find everything.
+    """
     grace = parse_period(recipe.alarms.grace) if recipe.alarms.grace else timedelta()
     faults, false, normal = [], 0, timedelta()
     for asset in store.assets():
@@ -51,19 +55,19 @@ def run(recipe: Recipe, store: Store) -> JudgeReport:
         begin, end = _moment(times.min()), _moment(times.max())
         labels = store.read_labels(asset).filter(pl.col("ended") > begin, pl.col("started") <= end)
         alarms = store.read_alarms(asset).sort("opened")
-        faults += [_judge(label, alarms, end) for label in labels.iter_rows(named=True)]
-        false += sum(_is_false(alarm, labels, grace, end) for alarm in alarms.iter_rows(named=True))
+        faults += [_judge(label, alarms) for label in labels.iter_rows(named=True)]
+        false += sum(_is_false(opened, labels, grace) for opened in alarms["opened"])
         normal += (end - begin) - _covered(labels, begin, end)
     faults.sort(key=lambda fault: fault["started"])
     return JudgeReport(faults, false, normal / _WEEK)
 
 
-def _judge(label: dict[str, Any], alarms: pl.DataFrame, end: datetime) -> dict[str, Any]:
-    met = alarms.filter(
-        pl.col("opened") < label["ended"], pl.col("cleared").fill_null(end) > label["started"]
+def _judge(label: dict[str, Any], alarms: pl.DataFrame) -> dict[str, Any]:
+    during = alarms.filter(
+        pl.col("opened").is_between(label["started"], label["ended"], closed="left")
     )
-    first = met.row(0, named=True) if met.height else None
-    late = None if first is None else max(first["opened"] - label["started"], timedelta())
+    first = during.row(0, named=True) if during.height else None
+    late = None if first is None else first["opened"] - label["started"]
     return {
         "fault": label["kind"],
         "asset": label["asset"],
@@ -76,11 +80,10 @@ def _judge(label: dict[str, Any], alarms: pl.DataFrame, end: datetime) -> dict[s
     }
 
 
-def _is_false(alarm: dict[str, Any], labels: pl.DataFrame, grace: timedelta, end: datetime) -> bool:
-    """Return whether an alarm meets no fault."""
-    until = alarm["cleared"] or end
-    met = (pl.col("started") < until) & (pl.col("ended") + grace > alarm["opened"])
-    return labels.filter(met).is_empty()
+def _is_false(opened: datetime, labels: pl.DataFrame, grace: timedelta) -> bool:
+    """Return whether an alarm opened outside every fault and its recovery."""
+    inside = (pl.col("started") <= opened) & (pl.col("ended") + grace > opened)
+    return labels.filter(inside).is_empty()
 
 
 def _covered(labels: pl.DataFrame, begin: datetime, end: datetime) -> timedelta:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from sensorssm_pipelines.jobs.backtest import BASELINES, MODEL, BacktestReport
 from sensorssm_pipelines.jobs.fit import FitReport
@@ -12,6 +11,7 @@ from sensorssm_pipelines.jobs.ingest import IngestReport
 from sensorssm_pipelines.jobs.judge import JudgeReport
 from sensorssm_pipelines.jobs.records import to_json
 from sensorssm_pipelines.jobs.replay import ReplayReport
+from sensorssm_pipelines.jobs.rows import RowsReport
 from sensorssm_pipelines.store import Store
 
 
@@ -26,6 +26,7 @@ class RunReport:
     backtest: BacktestReport | None
     replay: ReplayReport | None
     faults: JudgeReport | None
+    rows: RowsReport | None
 
 
 def run(report: RunReport, store: Store) -> str:
@@ -45,6 +46,8 @@ def as_text(report: RunReport) -> str:
         parts.append(_replay(report.replay))
     if report.faults is not None and report.faults.faults:
         parts.append(_faults(report.faults))
+    if report.rows is not None:
+        parts.append(_rows(report.rows))
     return "\n\n".join(parts)
 
 
@@ -102,20 +105,48 @@ def _faults(report: JudgeReport) -> str:
         [
             str(fault["fault"]),
             str(fault["asset"]),
-            _instant(fault["started"]),
+            f"{fault['started']:%Y-%m-%d %H:%M}",
             "found" if fault["found"] else "MISSED",
-            "" if fault["delay_min"] is None else f"{fault['delay_min']:,.0f} min",
+            _delay(fault["delay_min"]),
             fault["first_tag"] or "",
             "" if fault["tag"] is None else "yes" if fault["right_tag"] else f"no: {fault['tag']}",
         ]
         for fault in report.faults
     ]
     head = ["fault", "asset", "started (UTC)", "", "after", "first tag named", "right tag"]
+    named = sum(fault["tag"] is not None for fault in report.faults)
+    right = f", {report.right_tags} of {named} with the right tag" if named else ""
     return (
-        f"Faults: {report.found} of {len(rows)} found, {report.right_tags} with the right tag; "
-        f"{report.false_alarms} false alarms in {report.normal_weeks:.1f} asset-weeks of normal "
-        f"operation: {report.false_alarms_per_week:.2f} per week\n{table(head, rows)}"
+        f"Faults: {report.found} of {len(rows)} found{right}; {_false_alarms(report)}\n"
+        f"{table(head, rows)}"
     )
+
+
+def _false_alarms(report: JudgeReport) -> str:
+    count = f"{report.false_alarms} false alarm{'' if report.false_alarms == 1 else 's'}"
+    if report.normal_weeks < 1:  # too short a time to speak of weeks
+        return f"{count} in {report.normal_weeks * 7 * 24:.1f} hours of normal operation"
+    return (
+        f"{count} in {report.normal_weeks:.1f} asset-weeks of normal operation: "
+        f"{report.false_alarms_per_week:.2f} per week"
+    )
+
+
+def _rows(report: RowsReport) -> str:
+    rows = [
+        [row["model"], f"{row['f1']:.3f}", f"{row['far']:.1f} %", f"{row['mar']:.1f} %"]
+        for row in report.table.iter_rows(named=True)
+    ]
+    head = ["detector", "F1", "false alarm rate", "missed alarm rate"]
+    return f"Row by row, all assets together (F1: more is better)\n{table(head, rows)}"
+
+
+def _delay(minutes: float | None) -> str:
+    if minutes is None:
+        return ""
+    if minutes < 1:
+        return f"{60 * minutes:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 600 else f"{minutes / 60:.1f} h"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -135,7 +166,3 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _is_number(cell: str) -> bool:
     return cell == "" or cell[0].isdigit() or cell[0] == "-"
-
-
-def _instant(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}"

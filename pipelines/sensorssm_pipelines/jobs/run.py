@@ -6,7 +6,7 @@ from time import perf_counter
 
 import polars as pl
 
-from sensorssm_pipelines.jobs import backtest, fit, ingest, judge, replay, report
+from sensorssm_pipelines.jobs import backtest, fit, ingest, judge, replay, report, rows
 from sensorssm_pipelines.jobs.records import recorded
 from sensorssm_pipelines.progress import Progress, silent
 from sensorssm_pipelines.recipes.parts import Recipe
@@ -37,6 +37,9 @@ def run(
         if tested is not None:
             store.write_metrics(backtest.metric_rows(tested, record.run))
         replayed = replay.run(recipe, store, progress) if recipe.detect else None
+        by_row = rows.run(recipe, store) if replayed else None
+        if by_row is not None:
+            store.write_metrics(rows.metric_rows(by_row, record.run))
         found = report.RunReport(
             recipe=recipe.name,
             seconds=perf_counter() - started,
@@ -45,6 +48,7 @@ def run(
             backtest=tested,
             replay=replayed,
             faults=judge.run(recipe, store) if replayed else None,
+            rows=by_row,
         )
         record.report["run"] = found
         return found, report.run(found, store)

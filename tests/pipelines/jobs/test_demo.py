@@ -104,7 +104,7 @@ def test_alarms_are_told_in_order_and_in_words(tiny: Done) -> None:
 def test_the_report_is_printed_and_stored(tiny: Done) -> None:
     for words in (
         "readings per second", "Fitted 2 assets", "MASE", "SeasonalNaive", "EWMA", "80 % band",
-        "8 found", "first tag named", "false alarms", "p50", "p99", "Results in",
+        "of 8 found", "first tag named", "false alarm", "p50", "p99", "Results in",
     ):  # fmt: skip
         assert words in tiny.text
     assert (tiny.folder / "report.txt").read_text() == tiny.text + "\n"
