@@ -55,8 +55,10 @@ def judge(
     if span is None:
         return Freshness("empty", "No data yet.")
     age = text.duration(now - span[1])
+    what = "Stored results" if heartbeat.is_empty() else "Replay"
     return Freshness(
-        "replay", f"Replay of {text.span(*span)}. Nothing here is live: it ended {age} ago."
+        "replay",
+        f"{what} of {text.span(*span)}. Nothing here is live: the last reading is {age} old.",
     )
 
 

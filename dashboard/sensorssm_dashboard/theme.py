@@ -12,9 +12,9 @@ MARK: Final = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
  stroke-width="2.2" stroke-linecap="round" stroke-linejoin="round"/>
 <circle cx="20" cy="7" r="2.6" fill="#c4262e"/></svg>"""
 
-WORDMARK: Final = MARK.replace('viewBox="0 0 32 32"', 'viewBox="0 0 156 32"').replace(
+WORDMARK: Final = MARK.replace('viewBox="0 0 32 32"', 'viewBox="0 0 158 32"').replace(
     "</svg>",
-    '<text x="42" y="23" font-family="Source Sans, Helvetica, Arial, sans-serif" font-size="22"'
+    '<text x="42" y="23" font-family="Source Sans, Helvetica, Arial, sans-serif" font-size="22" textLength="110"'
     ' font-weight="600" fill="#22282c">sensorssm</text></svg>',
 )
 

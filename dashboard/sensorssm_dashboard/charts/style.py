@@ -21,7 +21,7 @@ WHEN: Final = "utcFormat(toDate(datum.time), '%Y-%m-%d %H:%M') + ' UTC'"
 
 _TICKS: Final[Any] = {
     "minutes": "%H:%M", "hours": "%H:%M", "day": "%d %b", "date": "%d %b", "week": "%d %b",
-    "month": "%b %Y", "year": "%Y",
+    "month": "%d %b", "year": "%Y",
 }  # fmt: skip
 _UTC: Final = alt.Scale(type="utc", nice=False)
 
@@ -44,7 +44,7 @@ def value_axis(
     field: str, title: str | None, *, zero: bool = False, ticks: int = 4, gutter: int = _GUTTER
 ) -> alt.Y:
     """Return a y channel with a gutter of fixed width and short number labels."""
-    axis = alt.Axis(minExtent=gutter, maxExtent=gutter, tickCount=ticks, format="~g")
+    axis = alt.Axis(minExtent=gutter, maxExtent=gutter, tickCount=ticks, format=".6~g")
     return alt.Y(f"{field}:Q", title=title, axis=axis, scale=alt.Scale(zero=zero))
 
 
