@@ -116,9 +116,7 @@ class _Baseline(ModelFolder, WindowEstimator):
         """Return observed minus forecast, (k, H, M), NaN past the end of the rows."""
         rows = np.unique(np.linspace(0, len(values) - 2, JUDGED_ROWS).astype(np.int64))
         truth = Targets.of(values, np.ones(len(values)))
-        tags = range(values.shape[1])
-        after = np.stack([truth.after(rows, self.horizon, tag) for tag in tags], axis=-1)
-        return after - self._go_on(memory[rows], self.horizon)
+        return truth.after_all(rows, self.horizon) - self._go_on(memory[rows], self.horizon)
 
     def _answer(
         self, memory: FloatArray, horizon: int | None, quantiles: ArrayLike | None

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from sensorssm.estimators.learning import Learned, Lesson, Series, learn
-from sensorssm.estimators.selection import Choice, choose, make_folds, solve, training_sums
+from sensorssm.estimators.attempt import Attempt, attempt
+from sensorssm.estimators.learning import Lesson, Series
+from sensorssm.estimators.selection import Choice
+from sensorssm.estimators.spikes import distrust
 from sensorssm.estimators.stream import AssetState, ForecastModel
-from sensorssm.models.linear import LinearForecast
-from sensorssm.models.memory import Features, plan_memory
+from sensorssm.models.memory import plan_memory
 from sensorssm.scoring.conformal import Conformal, fit_offsets
 from sensorssm.scoring.dispersion import fit_dispersion, knots_of
 
@@ -23,6 +24,8 @@ IntArray = NDArray[np.int64]
 # Of the longest asset's rows, the share that a readout's horizon may take; further steps keep
 # the base forecast.
 HORIZON_SHARE = 4
+# Holes in the readings below this share are not worth a second pass.
+FEW_HOLES = 0.01
 
 
 @dataclass(frozen=True)
@@ -48,18 +51,30 @@ def fit_model(
         horizon=min(horizon, max(1, longest // HORIZON_SHARE)),
         start=start,
     )
-    learned = learn(lesson, series)
     with ThreadpoolController().limit(limits=1, user_api="blas"):
-        # The solves are small: a second thread waits longer than it works.
-        choice = choose(learned, scale, lesson.bases)
-        weights = solve(training_sums(learned), scale, choice, lesson.bases)
-        residual, spread = _held_back(lesson, learned, scale, choice, weights)
-    conformal = _calibrate(residual, spread, scale, horizon)
-    linear = _linear(lesson, _longer(weights, horizon), choice)
+        # The products are small: a second thread waits longer than it works.
+        best = _best_attempt(lesson, series, scale)
+    conformal = _calibrate(best.residual, best.spread, scale, horizon)
+    linear = replace(best.linear, weights=_longer(best.linear.weights, horizon))
     model = ForecastModel(linear, conformal)
     tracker = conformal.init_state()
-    states = [AssetState(end, tracker.copy()) for end in learned.ends]
-    return Fit(model, states, choice)
+    states = [AssetState(end, tracker.copy()) for end in best.ends]
+    return Fit(model, states, best.choice)
+
+
+def _best_attempt(lesson: Lesson, series: Sequence[Series], scale: FloatArray) -> Attempt:
+    """Learn once; again with holes filled by what was learned, and with spikes distrusted, where
+    there are any; keep what does better on what was held back."""
+    best = attempt(lesson, series, scale)
+    holes = np.mean([np.isnan(one.values).mean() for one in series])
+    if holes > FEW_HOLES:
+        filled = replace(lesson, guess=best.linear)
+        best = best.or_better(attempt(filled, series, scale))
+    gate, doubted = distrust(best, series)
+    if gate is not None:
+        gated = replace(best.lesson, guess=best.linear, gate=gate)
+        best = best.or_better(attempt(gated, doubted, scale))
+    return best
 
 
 def _level_and_scale(values: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -69,38 +84,10 @@ def _level_and_scale(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     return level, np.where(still, 1.0, scale)
 
 
-def _linear(lesson: Lesson, weights: NDArray[np.float32], choice: Choice) -> LinearForecast:
-    return LinearForecast(
-        lesson.memory, lesson.seasons, weights, choice.base, lesson.start, lesson.gate
-    )
-
-
 def _longer(array: NDArray[np.float32], horizon: int) -> NDArray[np.float32]:
     """Return weights (M, F, H') with zeros up to `horizon`: the base alone goes on."""
     missing = horizon - array.shape[2]
     return np.pad(array, ((0, 0), (0, 0), (0, missing)))
-
-
-def _held_back(
-    lesson: Lesson,
-    learned: Learned,
-    scale: FloatArray,
-    choice: Choice,
-    weights: NDArray[np.float32],
-) -> tuple[FloatArray, FloatArray]:
-    """Return residuals (k, H, M) of forecasts that had not seen them, and spreads (k, M, P)."""
-    block, features, truth = learned.kept.joined()
-    residual = np.full(truth.shape, np.nan)
-    for fold in make_folds(learned):
-        rows = np.flatnonzero(block == fold.judge)
-        if fold.judge != learned.judging:
-            weights = solve(fold.train, scale, choice, lesson.bases)
-        linear = _linear(lesson, weights, choice)
-        part = Features(features.z[:, rows], *(f[rows] for f in features[1:]))
-        residual[rows] = truth[rows] - linear.forecast(part, lesson.horizon)
-    if not np.isfinite(residual).any():  # too few rows to hold any back
-        residual = truth - _linear(lesson, weights, choice).forecast(features, lesson.horizon)
-    return residual, features.spread
 
 
 def _calibrate(

@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorssm.estimators.targets import Targets, fill_targets
-from sensorssm.models.linear import SEASON, Bases
+from sensorssm.estimators.targets import Targets
+from sensorssm.models.linear import SEASON, Bases, LinearForecast
 from sensorssm.models.memory import Features, Gate, Memory, MemoryState
 from sensorssm.models.readout import Sums
 
@@ -20,16 +20,29 @@ IntArray = NDArray[np.int64]
 TRAIN_BLOCKS = 4
 # Rows that are kept to judge forecasts on: enough for a 1 % quantile, few enough to be quick.
 KEPT_ROWS = 2000
+# Rows of which less than this share of the horizon is known teach nothing.
+LEAST_KNOWN = 0.5
 CHUNK_FLOATS = 4_000_000
 
 
 @dataclass(frozen=True)
 class Series:
-    """The readings of one asset: `trained` rows to learn from, then rows that only judge."""
+    """The readings of one asset: `trained` rows to learn from, then rows that only judge.
+
+    `distrusted` (n, M), where given, marks readings that are no targets to learn from.
+    """
 
     values: FloatArray
     elapsed: FloatArray
     trained: int
+    distrusted: NDArray[np.bool_] | None = None
+
+    @property
+    def lessons(self) -> FloatArray:
+        """Return the readings that may be targets, (n, M), NaN elsewhere."""
+        if self.distrusted is None:
+            return self.values
+        return np.where(self.distrusted, np.nan, self.values)
 
 
 @dataclass
@@ -49,13 +62,14 @@ class Kept:
 
 @dataclass(frozen=True)
 class Lesson:
-    """What is learned from, and how: shared by the passes over it."""
+    """How is learned. `guess`, a forecast of an earlier pass, fills holes in the targets."""
 
     memory: Memory
     seasons: tuple[int, ...]
     horizon: int
     start: FloatArray
     gate: Gate | None = None
+    guess: LinearForecast | None = None
 
     @property
     def bases(self) -> Bases:
@@ -122,8 +136,8 @@ def _blocks(series: Series, lesson: Lesson) -> IntArray:
     """Return the block (n,) of each row, -1 where nothing is learned from it.
 
     That is where the horizon leaves the rows it may see, and at the start, where the memory still
-    fills and is unlike what it will be. The last rows of a block have their horizon in the next one; they are margin, so that a block
-    is never judged by weights that saw its readings.
+    fills and is unlike what it will be. The last rows of a block have their horizon in the next
+    one; they are margin, so that a block is never judged by weights that saw its readings.
     """
     block, horizon = np.full(len(series.values), -1), lesson.horizon
     targets = Targets.of(series.values, series.elapsed)
@@ -143,7 +157,8 @@ def _learn_one(
 ) -> MemoryState:
     """Read one asset; return the state after its last row."""
     state = lesson.memory.init_state(lesson.start)
-    targets = Targets.of(series.values, series.elapsed)
+    targets = Targets.of(series.lessons, series.elapsed)
+    observed = Targets.of(series.values, series.elapsed)
     keep = np.zeros(len(plan), dtype=bool)
     keep[np.flatnonzero(_judges(plan))[::stride]] = True
     tags = series.values.shape[1]
@@ -154,20 +169,26 @@ def _learn_one(
             series.values[cut], series.elapsed[cut], state, rows=inside, gate=lesson.gate
         )
         rows = inside + cut.start
-        truth = np.stack([targets.after(rows, lesson.horizon, c) for c in range(tags)], axis=-1)
-        _add(lesson, sums, features, truth, plan[rows])
-        if keep[rows].any():
-            _keep(kept, features, truth, plan[rows], np.flatnonzero(keep[rows]))
+        _add(lesson, sums, features, targets, rows, plan[rows])
+        chosen = np.flatnonzero(keep[rows])
+        if len(chosen):
+            truth = observed.after_all(rows[chosen], lesson.horizon)
+            _keep(kept, features, truth, plan[rows], chosen)
     return state
 
 
 def _add(
-    lesson: Lesson, sums: Sums, features: Features, truth: FloatArray, block: IntArray
+    lesson: Lesson,
+    sums: Sums,
+    features: Features,
+    targets: Targets,
+    rows: IntArray,
+    block: IntArray,
 ) -> None:
     bases = lesson.bases
-    for tag in range(truth.shape[2]):
+    for tag in range(features.level.shape[1]):
         level = features.level[:, tag, None]
-        y, usable = fill_targets(truth[:, :, tag], level)
+        y, usable = _filled(lesson, features, targets.after(rows, lesson.horizon, tag), tag)
         above = y - level
         seasons = [bases.seasonal(b, features, tag) for b in range(SEASON, bases.count)]
         columns = np.concatenate([above, *seasons], axis=1)
@@ -181,9 +202,22 @@ def _add(
             )
 
 
+def _filled(
+    lesson: Lesson, features: Features, y: FloatArray, tag: int
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Fill the holes of targets y (k, H), by a guess or the level; say which rows to learn from."""
+    known = np.isfinite(y)
+    if known.all():
+        return y, np.ones(len(y), dtype=bool)
+    guess = features.level[:, tag, None]
+    if lesson.guess is not None:
+        guess = lesson.guess.forecast_tag(features, tag, lesson.horizon)
+    return np.where(known, y, guess), known.mean(axis=1) >= LEAST_KNOWN
+
+
 def _keep(
     kept: Kept, features: Features, truth: FloatArray, block: IntArray, rows: IntArray
 ) -> None:
     kept.block.append(block[rows])
-    kept.truth.append(truth[rows])
+    kept.truth.append(truth)
     kept.features.append(Features(features.z[:, rows], *(part[rows] for part in features[1:])))

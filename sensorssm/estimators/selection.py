@@ -16,6 +16,8 @@ IntArray = NDArray[np.int64]
 
 SHARED_PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 OWN_PENALTIES = (np.inf, 1.0, 1e-1, 1e-2)
+# A gain below this share is not worth leaving what is plainer.
+LEAST_GAIN = 0.01
 # With this many independent horizons to judge by, the doubt is doubled.
 FEW_HORIZONS = 4.0
 
@@ -163,7 +165,9 @@ def _pick(judge: _Judge, best: IntArray, losses: FloatArray, shared: tuple[float
     return Choice(shared, base, own)
 
 
-def surely_less(error: FloatArray, other: FloatArray, horizons: float) -> bool:
+def surely_less(
+    error: FloatArray, other: FloatArray, horizons: float, least: float = LEAST_GAIN
+) -> bool:
     """Say whether `error` (folds,) is less than `other` by more than chance explains.
 
     Forecasts from neighbouring rows share most of what they are judged by; `horizons` is how many
@@ -173,4 +177,4 @@ def surely_less(error: FloatArray, other: FloatArray, horizons: float) -> bool:
     if len(gain) < 2:
         return bool(gain.sum() > 0.05 * other.sum())
     doubt = gain.std(ddof=1) / np.sqrt(len(gain)) * (1.0 + FEW_HORIZONS / horizons)
-    return bool(gain.mean() > max(doubt, 0.01 * other.mean()))
+    return bool(gain.mean() > max(doubt, least * other.mean()))

@@ -9,7 +9,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
 # Between two readings further apart than this (in steps) nothing is made up to be a target.
@@ -48,6 +47,11 @@ class Targets:
             return sliding_window_view(padded, horizon)[rows + 1]
         return self._between(self.position[rows, None] + np.arange(1, horizon + 1), tag)
 
+    def after_all(self, rows: IntArray, horizon: int) -> FloatArray:
+        """Return `after` of every tag, (k, H, M)."""
+        tags = range(self.values.shape[1])
+        return np.stack([self.after(rows, horizon, tag) for tag in tags], axis=-1)
+
     def _between(self, at: FloatArray, tag: int) -> FloatArray:
         """Read off the line between the two readings around each position."""
         seen = np.flatnonzero(np.isfinite(self.values[:, tag]))
@@ -62,17 +66,3 @@ class Targets:
         exact = position[right] == at
         unknown = (wide & ~exact) | outside
         return np.where(unknown, np.nan, np.interp(at, position, values))
-
-
-def fill_targets(y: FloatArray, guess: FloatArray) -> tuple[FloatArray, BoolArray]:
-    """Fill the holes of y (k, H) so that its rows can be learned from; say which rows can.
-
-    A hole between two known steps of a row lies on the line between them, a hole at either end
-    takes the row's nearest known step. Rows of which less than half is known are left out.
-    """
-    known = np.isfinite(y)
-    if known.all():
-        return y, np.ones(len(y), dtype=bool)
-    usable = known.mean(axis=1) >= 0.5
-    filled = np.where(known, y, guess)
-    return filled, usable

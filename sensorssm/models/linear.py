@@ -104,13 +104,16 @@ class LinearForecast:
     def forecast(self, features: Features, horizon: int) -> FloatArray:
         """Return the forecasts (k, H, M) that follow k rows, in each tag's unit."""
         tags, rows = features.z.shape[:2]
-        bases = self.plain(horizon)
         out = np.empty((rows, horizon, tags))
         for tag in range(tags):
-            readout = features.z[tag] @ self.weights[tag, :, :horizon].astype(np.float64)
-            readout += features.level[:, tag, None]
-            base = int(self.bases[tag])
-            if base != LEVEL:
-                readout += bases.offset(base, features, tag)
-            out[:, :, tag] = readout
+            out[:, :, tag] = self.forecast_tag(features, tag, horizon)
         return out
+
+    def forecast_tag(self, features: Features, tag: int, horizon: int) -> FloatArray:
+        """Return the forecasts (k, H) of one tag."""
+        told = features.z[tag] @ self.weights[tag, :, :horizon].astype(np.float64)
+        told += features.level[:, tag, None]
+        base = int(self.bases[tag])
+        if base != LEVEL:
+            told += self.plain(horizon).offset(base, features, tag)
+        return told

@@ -160,9 +160,31 @@ class Memory:
         gate: Gate | None = None,
     ) -> Features:
         """Do what `run` does, in the caller's own `state`, which is overwritten."""
-        tags = values.shape[1]
-        features = self._room(len(rows), tags)
-        gate = Gate(np.zeros((tags, 0)), 0.0) if gate is None else gate
+        features = self._room(len(rows), values.shape[1])
+        self._fold(values, elapsed, state, rows, gate, features, np.empty((0, 0)))
+        return features
+
+    def trust(
+        self, values: FloatArray, elapsed: FloatArray, state: MemoryState, gate: Gate
+    ) -> FloatArray:
+        """Return the weight (n, M) that each reading gets by `gate`, 0 where missing."""
+        weights = np.empty(values.shape)
+        nothing = self._room(0, values.shape[1])
+        no_rows = np.zeros(0, dtype=np.int64)
+        self._fold(values, elapsed, state.copy(), no_rows, gate, nothing, weights)
+        return weights
+
+    def _fold(
+        self,
+        values: FloatArray,
+        elapsed: FloatArray,
+        state: MemoryState,
+        rows: IntArray,
+        gate: Gate | None,
+        features: Features,
+        trust: FloatArray,
+    ) -> None:
+        gate = Gate(np.zeros((values.shape[1], 0)), 0.0) if gate is None else gate
         fold(
             values,
             elapsed,
@@ -176,8 +198,8 @@ class Memory:
             *gate,
             *state,
             *features,
+            trust,
         )
-        return features
 
     def look(self, state: MemoryState) -> Features:
         """Return the features of one state, as k = 1 row; the state is left alone."""

@@ -34,10 +34,12 @@ def fold(
     spread,
     recent,
     slots,
+    trust,
 ):
     """Read each row of `values` into the state and write the features after each of `rows`.
 
-    Shapes as in `MemoryState` and `Features`; the state and the features are overwritten.
+    Shapes as in `MemoryState` and `Features`; the state and the features are overwritten. `trust`
+    is (n, M), for the weight that each reading got, or empty.
     """
     turns = np.empty((2, len(tau)))
     gain = -np.expm1(-1.0 / tau)
@@ -73,6 +75,8 @@ def fold(
                     weight = _trust(change, slow[c], gate_width, gate_patience)
             else:
                 x = 0.0
+            if len(trust) > 0:
+                trust[t, c] = weight
             _read(poles[:, c], turns, gain, weight * x, weight)
             _level(slow[c], keep_level, level_tau, weight * x, weight)
             if weight > 0.0:

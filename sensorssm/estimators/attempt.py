@@ -1,0 +1,100 @@
+"""One attempt at a readout: a pass over the readings, its choices, and how it did where unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorssm.estimators.learning import Learned, Lesson, Series, learn
+from sensorssm.estimators.selection import (
+    Choice,
+    choose,
+    make_folds,
+    solve,
+    surely_less,
+    training_sums,
+)
+from sensorssm.models.linear import LinearForecast
+from sensorssm.models.memory import Features, MemoryState
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What came of a lesson.
+
+    Attributes
+    ----------
+    linear : the fitted forecast, over the lesson's horizon
+    residual : (k, H, M) observed minus forecast at kept rows, by weights that had not seen them
+    spread : (k, M, P) at those rows; block : (k,) which block each was held back in
+    scale : (M,) each tag's standard deviation
+    """
+
+    lesson: Lesson
+    linear: LinearForecast
+    choice: Choice
+    residual: FloatArray
+    spread: FloatArray
+    block: IntArray
+    scale: FloatArray
+    ends: list[MemoryState]
+
+    def or_better(self, other: Attempt) -> Attempt:
+        """Return `other` where it is surely better on the held-back rows, else this one.
+
+        Absolute errors judge: what a spike adds to a squared one is nobody's merit.
+        """
+        blocks = np.unique(self.block)
+        mine, others = (one._absolute_error(blocks) for one in (self, other))
+        horizons = max(len(self.block) / self.lesson.horizon, 1e-3)
+        return other if surely_less(others, mine, horizons, least=0.001) else self
+
+    def _absolute_error(self, blocks: IntArray) -> FloatArray:
+        error = np.abs(self.residual) / self.scale
+        return np.array([np.nansum(error[self.block == block]) for block in blocks])
+
+
+def attempt(lesson: Lesson, series: Sequence[Series], scale: FloatArray) -> Attempt:
+    """Learn `series` by `lesson`."""
+    learned = learn(lesson, series)
+    choice = choose(learned, scale, lesson.bases)
+    weights = solve(training_sums(learned), scale, choice, lesson.bases)
+    linear = _linear(lesson, weights, choice)
+    block, features, truth = learned.kept.joined()
+    residual = _held_back(learned, linear, choice, scale, lesson, (block, features, truth))
+    return Attempt(lesson, linear, choice, residual, features.spread, block, scale, learned.ends)
+
+
+def _linear(lesson: Lesson, weights: NDArray[np.float32], choice: Choice) -> LinearForecast:
+    return LinearForecast(
+        lesson.memory, lesson.seasons, weights, choice.base, lesson.start, lesson.gate
+    )
+
+
+def _held_back(
+    learned: Learned,
+    linear: LinearForecast,
+    choice: Choice,
+    scale: FloatArray,
+    lesson: Lesson,
+    kept: tuple[IntArray, Features, FloatArray],
+) -> FloatArray:
+    """Return residuals (k, H, M) of forecasts that had not seen them."""
+    block, features, truth = kept
+    residual = np.full(truth.shape, np.nan)
+    for fold in make_folds(learned):
+        rows = np.flatnonzero(block == fold.judge)
+        seen = linear
+        if fold.judge != learned.judging:
+            seen = _linear(lesson, solve(fold.train, scale, choice, lesson.bases), choice)
+        part = Features(features.z[:, rows], *(f[rows] for f in features[1:]))
+        residual[rows] = truth[rows] - seen.forecast(part, lesson.horizon)
+    if not np.isfinite(residual).any():  # too few rows to hold any back
+        residual = truth - linear.forecast(features, lesson.horizon)
+    return residual
