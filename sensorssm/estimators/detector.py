@@ -31,6 +31,8 @@ from sensorssm.scoring import (
 
 FloatArray = NDArray[np.float64]
 
+SCALARS = {"lags": int, "novelty": float, "reference_gain": float}  # of the cell; the rest arrays
+
 
 class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
     """Detect anomalies with a fixed diagonal SSM over all tags and calibrated scores.
@@ -225,10 +227,10 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
     def _to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         check_is_fitted(self)
         cell = self.cell_._asdict()
+        scalars = {name: cell.pop(name) for name in SCALARS}
         config = {
             "params": self.get_params() | {"period": period_seconds(self.period)},
-            "lags": cell.pop("lags"),
-            "novelty": cell.pop("novelty"),
+            "cell": scalars,
             "threshold": self.threshold_,
             "period_s": self.period_s_,
             "tags": self.tags_ if hasattr(self, "feature_names_in_") else None,
@@ -239,9 +241,8 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
     @classmethod
     def _from_parts(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:
         model = cls(**config["params"])
-        model.cell_ = Cell(
-            lags=int(config["lags"]), novelty=float(config["novelty"]), **dict(arrays)
-        )
+        scalars = {name: kind(config["cell"][name]) for name, kind in SCALARS.items()}
+        model.cell_ = Cell(**scalars, **dict(arrays))
         model.n_features_in_ = int(config["count"])
         if config["tags"] is not None:
             model.feature_names_in_ = np.array(config["tags"], dtype=object)

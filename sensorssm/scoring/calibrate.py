@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
-KNOTS = 24
+KNOTS = 32
+TAIL = 0.05  # the share of rows that the tail begins with, where rows are few
+EPISODES = 20  # separate episodes above a level before its frequency is believed
+GAP = 30  # rows without an exceedance between two episodes
 
 
 class Table(NamedTuple):
@@ -20,33 +23,37 @@ class Table(NamedTuple):
     slope: float
 
 
-def fit_table(values: FloatArray, *, tail: float = 0.05) -> Table:
-    """Return the table of a statistic from its values on held-back rows.
+def fit_table(values: FloatArray, *, tail: float = TAIL) -> Table:
+    """Return the table of a statistic from its values on held-back rows, in the order of time.
 
-    Up to the `tail` share the table is the empirical distribution. Beyond it the excess is taken
-    as exponential, a generalised Pareto tail of bounded shape (0): in a statistic's logarithm it
-    is a power law, which never claims more certainty than the rows can carry. Rows that follow
-    each other exceed together, so the tail's rate is widened by the error of as many clusters as
-    there were.
+    The table is the empirical distribution as far as `EPISODES` separate episodes reach, and at
+    least up to the `tail` share. Beyond, the excess is taken as exponential, a generalised Pareto
+    tail of shape 0: in a statistic's logarithm it is a power law, which never claims more
+    certainty than the rows can carry. Its rate is that of the median excess, so that one odd
+    episode in the training rows does not hide all later ones.
     """
-    order = np.sort(values[np.isfinite(values)])
-    if len(order) == 0:
+    present = values[np.isfinite(values)]
+    if len(present) == 0:
         return Table(np.linspace(0.0, 1.0, KNOTS), np.zeros(KNOTS), 0.0)
+    order = np.sort(present)
     tail = min(max(tail, 5.0 / len(order)), 0.5)
+    for share in np.geomspace(tail, min(5.0 / len(order), tail), 12)[1:]:
+        if count_episodes(present > np.quantile(order, 1.0 - share)) < EPISODES:
+            break
+        tail = share
     p = np.geomspace(1.0, tail, KNOTS)
     knots = np.quantile(order, 1.0 - p)
     # A statistic that repeats a value still needs knots that increase.
     width = max(knots[-1] - knots[0], 1e-6 * (1.0 + abs(knots[-1])))
     knots = np.maximum.accumulate(knots) + np.linspace(0.0, 1e-6, KNOTS) * width
     excess = order[order > knots[-1]] - knots[-1]
-    mean = excess.mean() if len(excess) else width
-    clusters = max(_clusters(values > knots[-1]), 1)
-    mean = max(mean * (1.0 + 1.0 / np.sqrt(clusters)), 1e-3 * width)
-    return Table(knots, -np.log10(p), 1.0 / (mean * np.log(10.0)))
+    scale = np.median(excess) / np.log(2.0) if len(excess) else width
+    scale = max(scale, 1e-3 * width)
+    return Table(knots, -np.log10(p), 1.0 / (scale * np.log(10.0)))
 
 
-def _clusters(above: NDArray[np.bool_], gap: int = 5) -> int:
-    """Return how many runs of exceedances there are, counting near ones once."""
+def count_episodes(above: NDArray[np.bool_], gap: int = GAP) -> int:
+    """Return how many separate stretches of exceedances there are; `gap` rows part two."""
     rows = np.flatnonzero(above)
     return int((np.diff(rows) > gap).sum()) + 1 if len(rows) else 0
 

@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
+QUIET = 2.0  # a score below this lets the slow reference follow: p > 0.01
 CLIP = 50.0  # a scaled reading beyond this says no more, and must not fill the memory
-SEEN, HEAD = 0, 1  # state[SEEN]: rows since the start; HEAD: scalars before the memory
+SEEN, SCORE, HEAD = 0, 1, 2  # state: rows since the start, the last score; then the memory
 
 
 class Cell(NamedTuple):
@@ -48,6 +49,8 @@ class Cell(NamedTuple):
     peer_mean, peer_var : (S, M) of the averaged peers' residual
     energy_gain, shift_gain, peer_gain : (E,), (H,), (S,) averaging of the squared residual, of the
         residual, and of the peers' residual
+    reference_gain : following of the peers' residual by what it is compared with, while quiet
+    votes : (C,) each statistic's weight in the mean of the evidence, summing to 1
     knots, levels, slope : (C + 1, J), (C + 1, J), (C + 1,) statistic -> -log10 p, with a straight
         tail; the last row is the table of the summed evidence
     """
@@ -68,6 +71,8 @@ class Cell(NamedTuple):
     energy_gain: FloatArray
     shift_gain: FloatArray
     peer_gain: FloatArray
+    reference_gain: float
+    votes: FloatArray
     knots: FloatArray
     levels: FloatArray
     slope: FloatArray
@@ -75,13 +80,14 @@ class Cell(NamedTuple):
     def check(self, tags: int) -> None:
         """Raise ValueError where the arrays do not fit together: compiled code trusts them."""
         slow, features = len(self.decay), tags * (self.lags + len(self.decay)) + 1
-        count = 2 + len(self.energy_gain) + 2 * len(self.shift_gain) + 2 * len(self.peer_gain)
+        count = 2 + len(self.energy_gain) + len(self.shift_gain) + len(self.peer_gain)
         wanted = {
             "center": (tags,), "scale": (tags,), "scored": (tags,), "fixed": (tags,),
-            "spread": (tags,), "precision": (tags, tags), "forecast": (features, tags),
+            "spread": (tags,), "precision": (tags, tags),
+            "forecast": (features, tags),
             "peers": (tags * (1 + slow) + 1, tags), "peer_mean": (len(self.peer_gain), tags),
             "peer_var": (len(self.peer_gain), tags), "slope": (count,),
-            "levels": self.knots.shape, "knots": (count, *self.knots.shape[1:2]),
+            "levels": self.knots.shape, "votes": (count - 1,), "knots": (count, *self.knots.shape[1:2]),
         }  # fmt: skip
         for name, shape in wanted.items():
             array = getattr(self, name)
@@ -96,14 +102,14 @@ def state_size(cell: Cell) -> int:
     """Return the number of float64 in one asset's state row."""
     tags = cell.center.size
     memory = tags * (cell.lags + cell.decay.size) + 1
-    watched = tags * (1 + cell.shift_gain.size + cell.peer_gain.size) + cell.energy_gain.size
+    watched = tags * (2 + cell.shift_gain.size + cell.peer_gain.size) + cell.energy_gain.size
     return HEAD + memory + watched
 
 
 @numba.njit(cache=True)
 def statistics_of(cell: Cell) -> int:
     """Return C, the number of watched statistics."""
-    return 1 + cell.energy_gain.size + 2 * cell.shift_gain.size + 2 * cell.peer_gain.size
+    return 1 + cell.energy_gain.size + cell.shift_gain.size + cell.peer_gain.size
 
 
 @numba.njit(cache=True)
@@ -149,6 +155,19 @@ def _read(rows: FloatArray, first: int, matrix: FloatArray, start: int, out: Flo
 
 
 @numba.njit(cache=True)
+def _foresee(cell: Cell, memory: FloatArray, x: FloatArray, z: FloatArray, out: FloatArray) -> None:
+    """Scale the row `x` into `z`, NaN = missing, and write the forecast of it into `out`."""
+    for i in range(x.size):
+        z[i] = np.nan
+        if np.isfinite(x[i]):
+            z[i] = min(max((x[i] - cell.center[i]) / cell.scale[i], -CLIP), CLIP)
+    out[:] = 0.0
+    _read(memory, 0, cell.forecast, 0, out)
+    for i in range(out.size):
+        out[i] = min(max(out[i], -CLIP), CLIP)
+
+
+@numba.njit(cache=True)
 def _fill_missing(cell: Cell, residual: FloatArray, present: FloatArray) -> None:
     """Put what the other tags' residuals say into the missing ones (two Gauss-Seidel sweeps).
 
@@ -191,22 +210,20 @@ def _log(value: float) -> float:
 
 @numba.njit(cache=True)
 def _combine(cell: Cell, stats: FloatArray, weights: FloatArray) -> float:
-    """Return the summed evidence of the statistics; `weights` gets each one's say, summing to 1.
+    """Return the mean evidence of the statistics; `weights` gets each one's say, summing to 1.
 
-    The evidence is summed as probabilities are: the harmonic mean of dependent p-values.
+    The mean of logarithms is the geometric mean of the p-values: a fault shows in several
+    statistics at once, while a lawful change of the plant tends to upset one of them.
     """
     count = stats.size
-    top = 0.0
-    for c in range(count):
-        weights[c] = evidence(cell.knots[c], cell.levels[c], cell.slope[c], stats[c])
-        top = max(top, weights[c])
     total = 0.0
     for c in range(count):
-        weights[c] = 10.0 ** (weights[c] - top)
+        strength = evidence(cell.knots[c], cell.levels[c], cell.slope[c], stats[c])
+        weights[c] = cell.votes[c] * strength
         total += weights[c]
     for c in range(count):
-        weights[c] /= total
-    return top + np.log10(total / count)
+        weights[c] = weights[c] / total if total > 0.0 else cell.votes[c]
+    return total
 
 
 @numba.njit(cache=True)
@@ -240,6 +257,8 @@ def advance(
     shift = state[at : at + tags * cell.shift_gain.size]
     at += shift.size
     peer = state[at : at + tags * cell.peer_gain.size]
+    at += peer.size
+    reference = state[at : at + tags]
 
     seen = state[SEEN]
     known = seen > 0.0 and elapsed <= cell.lags + 0.5  # a forecast is for the next step only
@@ -250,14 +269,11 @@ def advance(
     ahead = np.zeros(tags)
     residual = np.zeros(tags)
     present = np.zeros(tags)
-    if seen > 0.0:
-        _read(memory, 0, cell.forecast, 0, ahead)
+    _foresee(cell, memory, x, z, ahead)
     dof = 0.0
     for i in range(tags):
-        ahead[i] = min(max(ahead[i], -CLIP), CLIP)
         expected[i] = cell.center[i] + cell.scale[i] * ahead[i]
-        if np.isfinite(x[i]):
-            z[i] = min(max((x[i] - cell.center[i]) / cell.scale[i], -CLIP), CLIP)
+        if not np.isnan(z[i]):
             present[i] = 1.0
             dof += cell.scored[i]
             if known:
@@ -311,40 +327,42 @@ def advance(
         mean += gain * (residual - mean)
         pull[:] = 0.0
         _read(mean, 0, cell.precision, 0, pull)
-        norm, worst = 0.0, 0.0
+        norm = 0.0
         for i in range(tags):
             norm += mean[i] * pull[i]
             if cell.precision[i, i] > 0.0:
-                single = pull[i] ** 2 / cell.precision[i, i]
-                shift_blame[k, i] = single
-                worst = max(worst, single)
+                shift_blame[k, i] = pull[i] ** 2 / cell.precision[i, i]
         stats[at] = _log(norm / dof)
-        stats[at + 1] = _log(worst)
-        at += 2
+        at += 1
 
     # What the peers do not confirm.
     estimate = np.zeros(tags)
     _read(memory[:tags], 0, cell.peers, 0, estimate)
     _read(memory[cell.lags * tags :], tags, cell.peers, 0, estimate)
+    quiet = state[SCORE] < QUIET
+    for i in range(tags):
+        if present[i] == 1.0:
+            estimate[i] = z[i] - estimate[i] - reference[i]
+            if quiet:
+                reference[i] += cell.reference_gain * estimate[i]
     for k in range(cell.peer_gain.size):
         mean = peer[k * tags : (k + 1) * tags]
         gain = cell.peer_gain[k]
-        norm, worst = 0.0, 0.0
+        worst = 0.0
         for i in range(tags):
             if present[i] == 1.0:
-                mean[i] += gain * (z[i] - estimate[i] - mean[i])
+                mean[i] += gain * (estimate[i] - mean[i])
             if cell.scored[i] > 0.0:
                 single = (mean[i] - cell.peer_mean[k, i]) ** 2 / cell.peer_var[k, i]
-                norm += single
                 worst = max(worst, single)
-        stats[at] = _log(norm / dof)
-        stats[at + 1] = _log(worst)
-        at += 2
+        stats[at] = _log(worst)
+        at += 1
 
     weights = np.empty(stats.size)
     summed = _combine(cell, stats, weights)
     last = stats.size
     score = evidence(cell.knots[last], cell.levels[last], cell.slope[last], summed)
+    state[SCORE] = score
     _share(cell, weights, blame, shift_blame, peer, shares)
     if moved > 0 and score < cell.novelty:
         _blame_moved(cell, z, moved, shares)
@@ -382,14 +400,14 @@ def _share(
     events = 1 + cell.energy_gain.size
     _add_share(shares, blame, weights[:events].sum())
     for k in range(cell.shift_gain.size):
-        _add_share(shares, shift_blame[k], weights[events + 2 * k : events + 2 * k + 2].sum())
-    first = events + 2 * cell.shift_gain.size
+        _add_share(shares, shift_blame[k], weights[events + k])
+    first = events + cell.shift_gain.size
     part = np.zeros(tags)
     for k in range(cell.peer_gain.size):
         for i in range(tags):
             off = peer[k * tags + i] - cell.peer_mean[k, i]
             part[i] = cell.scored[i] * off * off / cell.peer_var[k, i]
-        _add_share(shares, part, weights[first + 2 * k : first + 2 * k + 2].sum())
+        _add_share(shares, part, weights[first + k])
     total = shares.sum()
     if total > 0.0:
         shares /= total
@@ -455,23 +473,19 @@ def residuals(
     z, guess = np.empty(tags), np.empty(tags)
     for t in range(rows.shape[0]):
         seen = state[SEEN]
-        guess[:] = 0.0
-        if seen > 0.0:
-            _read(memory, 0, cell.forecast, 0, guess)
         known = seen > 0.0 and elapsed[t] <= cell.lags + 0.5
+        _foresee(cell, memory, rows[t], z, guess)
         for i in range(tags):
-            guess[i] = min(max(guess[i], -CLIP), CLIP)
-            z[i] = guess[i]
-            if np.isfinite(rows[t, i]):
-                z[i] = min(max((rows[t, i] - cell.center[i]) / cell.scale[i], -CLIP), CLIP)
-            ahead[t, i] = z[i] - guess[i] if known and np.isfinite(rows[t, i]) else np.nan
+            ahead[t, i] = z[i] - guess[i] if known else np.nan
+            peer[t, i] = z[i]
+            z[i] = guess[i] if np.isnan(z[i]) else z[i]
         remember(memory, z, cell.lags, cell.decay, seen, elapsed[t])
         state[SEEN] = seen + 1.0
         guess[:] = 0.0
         _read(memory[:tags], 0, cell.peers, 0, guess)
         _read(memory[cell.lags * tags :], tags, cell.peers, 0, guess)
         for i in range(tags):
-            peer[t, i] = z[i] - guess[i] if np.isfinite(rows[t, i]) else np.nan
+            peer[t, i] -= guess[i]
 
 
 @numba.njit(cache=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy.signal import lfilter
 
-from sensorssm.scoring.calibrate import Table, apply_table, fit_table
+from sensorssm.scoring.calibrate import KNOTS, Table, apply_table, fit_table
 from sensorssm.scoring.cell import (
     Cell,
     evidences,
@@ -37,12 +37,17 @@ PIECE = 8192  # rows of memory held at once
 class Options:
     """What the cell looks at; the defaults are for all plants."""
 
-    lags: int = 4
-    averages: tuple[float, ...] = (8.0, 32.0, 128.0)  # time constants of the memory, steps
-    energy: tuple[float, ...] = (10.0, 40.0)
-    shift: tuple[float, ...] = (10.0, 40.0)
-    peer: tuple[float, ...] = (2.0, 20.0, 100.0)
+    lags: int = 5
+    averages: tuple[float, ...] = (8.0,)  # time constants of the memory, steps
+    energy: tuple[float, ...] = (3.0, 10.0, 20.0)
+    shift: tuple[float, ...] = (10.0,)
+    peer: tuple[float, ...] = (20.0,)
+    peer_vote: float = 1.0
+    reference: float = 300.0  # time constant of what the peers' residual is compared with
     shrink: float = 0.05
+    penalty: float = 5.0
+    slow_penalty: float = 0.0
+    floor: float = 1e-3
     blocks: int = 5
 
 
@@ -65,8 +70,8 @@ def fit_cell(rows: Rows, options: Options) -> tuple[Cell, FloatArray]:
     blank = _blank_cell(rows, options)
     block = _blocks(rows, options.blocks)
     moments = _moments(blank, rows, block, options.blocks)
-    whole = _readouts(blank, moments, None)
-    parts = [_readouts(blank, moments, k) for k in range(options.blocks)]
+    whole = _readouts(blank, moments, None, options)
+    parts = [_readouts(blank, moments, k, options) for k in range(options.blocks)]
     ahead, peer = _held_back(parts, rows, block)
     cells = [
         _spreads(cell, ahead, peer, rows, rows.keep & (block != k), options)
@@ -85,17 +90,17 @@ def _blocks(rows: Rows, count: int) -> NDArray[np.int64]:
 def _blank_cell(rows: Rows, options: Options) -> Cell:
     scaling = fit_scaling(rows.values[rows.keep])
     tags, slow = len(scaling.center), len(options.averages)
-    scored = ~(scaling.fixed | scaling.status)
+    scored = ~(scaling.fixed | scaling.informs)
     if not scored.any():
         scored = ~scaling.fixed  # nothing but switches: then they score
     peers = len(options.peer)
-    count = 2 + len(options.energy) + 2 * len(options.shift) + 2 * peers
+    count = 2 + len(options.energy) + len(options.shift) + peers
     return Cell(
         center=scaling.center,
         scale=scaling.scale,
         scored=scored.astype(np.float64),
         fixed=scaling.fixed.astype(np.float64),
-        novelty=np.log10(rows.keep.sum() + 1.0),
+        novelty=float(np.log10(rows.keep.sum() + 1.0)),
         lags=options.lags,
         decay=np.exp(-1.0 / np.array(options.averages)),
         forecast=np.zeros((tags * (options.lags + slow) + 1, tags)),
@@ -107,10 +112,20 @@ def _blank_cell(rows: Rows, options: Options) -> Cell:
         energy_gain=1.0 / np.array(options.energy),
         shift_gain=1.0 / np.array(options.shift),
         peer_gain=1.0 / np.array(options.peer),
-        knots=np.tile(np.linspace(0.0, 1.0, 24), (count, 1)),
-        levels=np.zeros((count, 24)),
+        reference_gain=1.0 / options.reference,
+        votes=_votes(options),
+        knots=np.tile(np.linspace(0.0, 1.0, KNOTS), (count, 1)),
+        levels=np.zeros((count, KNOTS)),
         slope=np.zeros(count),
     )
+
+
+def _votes(options: Options) -> FloatArray:
+    """Return the statistics' weights: one each, and together `peer_vote` for the peers."""
+    events = 1 + len(options.energy) + len(options.shift)
+    peers = max(len(options.peer), 1)
+    votes = np.r_[np.ones(events), np.full(len(options.peer), options.peer_vote / peers)]
+    return votes / votes.sum()
 
 
 @dataclass(frozen=True)
@@ -156,24 +171,21 @@ def _moments(cell: Cell, rows: Rows, block: NDArray[np.int64], blocks: int) -> _
     return sums
 
 
-def _readouts(cell: Cell, moments: _Moments, left_out: int | None) -> Cell:
+def _readouts(cell: Cell, moments: _Moments, left_out: int | None, options: Options) -> Cell:
     """Return `cell` with both readouts fitted on all blocks but `left_out`."""
     blocks = range(len(moments.memory))
     used = [k for k in blocks if k != left_out]
+    tags = len(cell.center)
+    slow = np.maximum(options.slow_penalty * np.array(options.averages), 1.0)
+    penalty = options.penalty * np.r_[np.ones(cell.lags * tags), np.repeat(slow, tags), 1e-7]
     memory, cross = moments.memory[used].sum(axis=0), moments.cross[used].sum(axis=0)
     return cell._replace(
-        forecast=_ridge(memory, cross, 10.0),
-        peers=_peers(memory, cell, 10.0),
+        forecast=linalg.solve(memory + np.diag(penalty), cross, assume_a="pos"),
+        peers=_peers(memory, cell, penalty),
     )
 
 
-def _ridge(memory: FloatArray, cross: FloatArray, penalty: float) -> FloatArray:
-    system = memory + penalty * np.eye(len(memory))
-    system[-1, -1] += 1e-6 - penalty  # the constant is free
-    return linalg.solve(system, cross, assume_a="pos")
-
-
-def _peers(memory: FloatArray, cell: Cell, penalty: float) -> FloatArray:
+def _peers(memory: FloatArray, cell: Cell, penalty: FloatArray) -> FloatArray:
     """Return each tag's ridge estimate from the other tags' readings and averages.
 
     With Q the inverse of the regularised moments and s a tag's own columns, the coefficients of
@@ -181,8 +193,7 @@ def _peers(memory: FloatArray, cell: Cell, penalty: float) -> FloatArray:
     """
     tags = len(cell.center)
     use = np.r_[0:tags, cell.lags * tags : len(memory)]
-    system = memory[np.ix_(use, use)] + penalty * np.eye(len(use))
-    system[-1, -1] += 1e-6 - penalty
+    system = memory[np.ix_(use, use)] + np.diag(penalty[use])
     inverse = linalg.inv(system)
     coefficients = np.zeros((len(use), tags))
     for i in range(tags):
@@ -220,7 +231,7 @@ def _spreads(
     options: Options,
 ) -> Cell:
     """Return `cell` with the covariances of its residuals, from the rows in `use`."""
-    covariance = _covariance(ahead[use], options.shrink)
+    covariance = _covariance(ahead[use], options)
     scored = np.flatnonzero(cell.scored)
     precision = np.zeros_like(covariance)
     precision[np.ix_(scored, scored)] = linalg.inv(covariance[np.ix_(scored, scored)])
@@ -230,14 +241,14 @@ def _spreads(
     )
 
 
-def _covariance(residual: FloatArray, shrink: float) -> FloatArray:
+def _covariance(residual: FloatArray, options: Options) -> FloatArray:
     """Return the second moments about zero over present pairs, shrunk to their diagonal."""
     present = np.isfinite(residual)
     filled = np.where(present, residual, 0.0)
     pairs = present.T.astype(float) @ present
     covariance = filled.T @ filled / np.maximum(pairs, 1.0)
     diagonal = np.diag(covariance)
-    return covariance + np.diag(shrink * diagonal + 1e-3)
+    return covariance + np.diag(options.shrink * diagonal + options.floor)
 
 
 def _averaged(
@@ -247,6 +258,9 @@ def _averaged(
     shape = (len(cell.peer_gain), len(cell.center))
     mean, var = np.zeros(shape), np.ones(shape)
     filled = np.where(np.isfinite(peer), peer, 0.0)
+    slow = cell.reference_gain
+    for first, end in rows.spans():  # less the reference of the row before
+        filled[first:end] = lfilter([1.0, -1.0], [1.0, slow - 1.0], filled[first:end], axis=0)
     for s, gain in enumerate(cell.peer_gain):
         smooth = np.empty_like(filled)
         for first, end in rows.spans():

@@ -38,13 +38,17 @@ def threshold_for_budget(
 
     `scores` are calibrated, from held-back rows of normal operation. Alarms come in runs, so there
     are fewer of them than rows above the threshold: how many rows make one alarm is counted where
-    alarms are still frequent, and the score's own p-value carries it to rare ones.
+    alarms are still frequent, and the score's own p-value carries it to rare ones. The fewer
+    alarms the training rows should have shown, the less they say: the budget is tightened by the
+    counting error.
     """
     if budget <= 0.0:
         raise ConfigError(f"alarm_budget is {budget!r}, wanted false alarms a week above 0")
     weekly_rows = WEEK_S / period_s
+    seen = budget * len(scores) / weekly_rows  # alarms that the training rows should show
+    careful = budget * seen / (seen + np.sqrt(seen) + 1.0)
     rows_per_alarm = _rows_per_alarm(scores, starts, on_delay, off_delay)
-    return float(max(-np.log10(min(budget * rows_per_alarm / weekly_rows, 0.5)), 0.3))
+    return float(max(-np.log10(min(careful * rows_per_alarm / weekly_rows, 0.5)), 0.3))
 
 
 def _rows_per_alarm(

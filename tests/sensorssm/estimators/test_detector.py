@@ -195,7 +195,7 @@ def test_a_saved_model_scores_alike(
     np.testing.assert_array_equal(loaded.predict(unseen), fitted.predict(unseen))
 
 
-@pytest.mark.parametrize("change", [{"lags": 9}, {"count": 3}, {"threshold": "x"}])
+@pytest.mark.parametrize("change", [{"cell": {"lags": 9}}, {"count": 3}, {"threshold": "x"}])
 def test_a_model_whose_parts_do_not_fit_is_refused(
     tmp_path: Path, fitted: SSMDetector, change: dict
 ) -> None:

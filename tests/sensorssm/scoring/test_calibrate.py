@@ -15,13 +15,19 @@ def test_the_table_is_the_share_of_rows_above() -> None:
         assert np.mean(10.0**-score < p) == pytest.approx(p, rel=0.05)
 
 
-@pytest.mark.parametrize("p", [1e-2, 1e-3, 1e-4])
-def test_the_tail_never_claims_more_than_there_is(p: float) -> None:
-    """Unseen exponential rows exceed the level of p at most 1.3 times too often."""
+@pytest.mark.parametrize(("p", "factor"), [(1e-2, 1.2), (1e-3, 1.6), (1e-4, 3.0)])
+def test_the_tail_holds_on_unseen_rows(p: float, factor: float) -> None:
+    """Over 50 tables of 5,000 exponential rows, unseen rows exceed the level of p about p often.
+
+    The factor grows with the distance from the 20 episodes that the tail's rate is taken from.
+    """
     rng = np.random.default_rng(1)
-    table = fit_table(rng.exponential(size=5_000))
-    unseen = apply_table(table, rng.exponential(size=500_000))
-    assert np.mean(unseen > -np.log10(p)) < 1.3 * p
+    unseen = np.sort(rng.exponential(size=200_000))
+    shares = [
+        np.mean(apply_table(fit_table(rng.exponential(size=5_000)), unseen) > -np.log10(p))
+        for _ in range(50)
+    ]
+    assert p / factor < np.mean(shares) < p * factor
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5, 30])
