@@ -12,7 +12,7 @@ import polars as pl
 from sensorssm_pipelines.jobs import run as run_job
 from sensorssm_pipelines.jobs.report import RunReport
 from sensorssm_pipelines.progress import Progress, silent
-from sensorssm_pipelines.recipes import parse_recipe
+from sensorssm_pipelines.recipes import Recipe, parse_recipe
 from sensorssm_pipelines.store import Store
 
 if TYPE_CHECKING:
@@ -36,9 +36,15 @@ def run(
         old.unlink()
     write_historian_csv(plant, raw, seed=seed)
     progress("simulating the plant", 1, 1)
+    return run_job.run(
+        recipe_of(folder), Store(folder), progress, labels=known_faults(plant), started=started
+    )
+
+
+def recipe_of(folder: Path) -> Recipe:
+    """Return the recipe of the demo in `folder`."""
     text = files("sensorssm_pipelines.jobs").joinpath("demo.toml").read_text(encoding="utf-8")
-    recipe = parse_recipe(text, "demo.toml", data=raw, store=folder)
-    return run_job.run(recipe, Store(folder), progress, labels=known_faults(plant), started=started)
+    return parse_recipe(text, "demo.toml", data=folder / "raw", store=folder)
 
 
 def known_faults(plant: Plant) -> pl.DataFrame:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
-from sensorssm_pipelines.jobs import demo
+from sensorssm_pipelines.jobs import demo, score
 from sensorssm_pipelines.jobs.backtest import BASELINES, MODEL
+from sensorssm_pipelines.jobs.naive import NAIVE
+from sensorssm_pipelines.jobs.recording import DETECTOR
 from sensorssm_pipelines.jobs.report import RunReport
 from sensorssm_pipelines.store import Store
 
@@ -86,6 +92,21 @@ def test_scores_and_shares_are_those_of_the_saved_model_in_one_pass(tiny: Done) 
     np.testing.assert_allclose(shares["contribution"].to_numpy(), 1.0, atol=1e-9)
 
 
+def test_one_pass_leaves_what_the_replay_left(tiny: Done, tmp_path: Path) -> None:
+    """`score` over the same models gives the same scores, alarms and states as stepping did."""
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny.folder, copy)
+    store = Store(copy)
+    for table in ("scores", "alarms", "alarm_events", "latest"):
+        with closing(sqlite3.connect(copy / "results.db")) as connection, connection:
+            connection.execute(f"DELETE FROM {table}")
+    report = score.run(demo.recipe_of(copy), store)
+    assert tiny.report.replay is not None and report.instants == tiny.report.replay.instants
+    for table in ("scores", "alarms", "latest"):
+        read = f"read_{table}"
+        assert_frame_equal(getattr(store, read)(), getattr(tiny.store, read)(), rel_tol=1e-6)
+
+
 def test_alarms_are_told_in_order_and_in_words(tiny: Done) -> None:
     store = tiny.store
     alarms, events = store.read_alarms(), store.read_alarm_events()
@@ -114,7 +135,7 @@ def test_the_report_is_printed_and_stored(tiny: Done) -> None:
     assert run["status"] == "DONE"
     assert json.loads(run["report"])["run"]["faults"]["faults"][0]["fault"]
     metrics = tiny.store.read_metrics()
-    assert set(metrics["model"]) == {MODEL, *BASELINES}
+    assert set(metrics["model"]) == {MODEL, *BASELINES, DETECTOR, *NAIVE}
     assert metrics["value"].is_finite().all()
 
 
