@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -31,10 +34,23 @@ def plant_writer() -> BuildStore:
     return write_plant
 
 
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function that gives the folder of a store, written once for the same arguments."""
+    return lru_cache(
+        lambda **wanted: write_plant(tmp_path_factory.mktemp("template") / "store", **wanted).path
+    )
+
+
 @pytest.fixture
-def build_store(tmp_path: Path) -> BuildStore:
-    """Return a function that writes a plant's store; see `write_plant` for its arguments."""
-    return lambda name="store", **wanted: write_plant(tmp_path / name, **wanted)
+def build_store(tmp_path: Path, templates: Callable[..., Path]) -> BuildStore:
+    """Return a function that gives a plant's store of one's own; see `write_plant`."""
+
+    def build(name: str = "store", **wanted: Any) -> Store:
+        shutil.copytree(templates(**wanted), tmp_path / name)
+        return Store(tmp_path / name)
+
+    return build
 
 
 def write_plant(

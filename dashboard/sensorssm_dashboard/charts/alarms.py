@@ -53,7 +53,7 @@ def timeline(alarms: pl.DataFrame, labels: pl.DataFrame, span: style.Span) -> An
             )
         ),
     ]
-    return style.finished(alt.layer(*layers), 30 * max(len(assets), 1))
+    return style.finished(layers, 30 * max(len(assets), 1))
 
 
 def _known(labels: pl.DataFrame, span: style.Span, y: alt.Y) -> list[alt.Chart]:

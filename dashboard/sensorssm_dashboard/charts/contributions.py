@@ -61,7 +61,7 @@ def heat_map(shares: pl.DataFrame, span: style.Span) -> Any:
             tooltip=[*shown, alt.Tooltip("tag:N", title="Tag")],
         ),
     ]
-    return style.finished(alt.layer(*layers), 20 * max(len(order), 1), title)
+    return style.finished(layers, 20 * max(len(order), 1), title)
 
 
 _SHADES: Final = [palette.PAPER, "#ecdcc6", "#c48a4a", "#6e3a08"]

@@ -47,4 +47,4 @@ def fan(
         touch.encode(x=style.TIME, y=y, tooltip=shown),
         start.mark_rule(color=palette.QUIET, strokeDash=[2, 3]).encode(x=style.TIME),
     ]
-    return style.finished(alt.layer(*layers), height, title)
+    return style.finished(layers, height, title)

@@ -34,14 +34,14 @@ def score(
         *style.shade(spans, span),
         *_lines(scores, y),
     ]
-    return style.finished(alt.layer(*layers), height, "Score against threshold")
+    return style.finished(layers, height, "Score against threshold")
 
 
 def sparkline(scores: pl.DataFrame, span: style.Span, *, spans: pl.DataFrame) -> Any:
     """Return the score chart of an overview tile: no titles, few ticks, the same meaning."""
     y = style.value_axis("score", None, zero=True, ticks=2, gutter=26)
     layers = [style.frame(span, ticks=4), *style.shade(spans, span), *_lines(scores, y, points=360)]
-    return style.finished(alt.layer(*layers), 84)
+    return style.finished(layers, 84)
 
 
 def _lines(scores: pl.DataFrame, y: alt.Y, *, points: int = 1200) -> list[alt.Chart]:

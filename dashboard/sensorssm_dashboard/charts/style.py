@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -95,12 +96,15 @@ def tooltips(fields: dict[str, str], form: str = ".4~g") -> list[alt.Tooltip]:
     return [alt.Tooltip("when:N", title="Time"), *numbers]
 
 
-def finished(chart: Any, height: int, title: str | None = None) -> Any:
-    """Return `chart` in the house's type, colours and margins, drawn as SVG to stay sharp."""
-    sized = chart.properties(height=height, width="container", autosize=_FIT, usermeta=_EMBED)
-    if title is not None:
-        sized = sized.properties(title=title)
-    return sized.configure(**_CONFIG)
+def finished(layers: Sequence[alt.Chart], height: int, title: str | None = None) -> alt.LayerChart:
+    """Return `layers` in the house's type, colours and margins, drawn as SVG to stay sharp.
+
+    All is given at once: each later `properties` or `configure` would copy the whole chart.
+    """
+    return alt.LayerChart(
+        layer=list(layers), height=height, width="container", autosize=_FIT, usermeta=_EMBED,
+        config=_CONFIG, title=alt.Undefined if title is None else title,
+    )  # fmt: skip
 
 
 _PADDING: Final = {"left": 8, "right": 14, "top": 8, "bottom": 2}

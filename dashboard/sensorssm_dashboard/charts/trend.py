@@ -43,7 +43,7 @@ def trend(
         *style.line(thin(readings, ["value"]), y, color=palette.INK, strokeWidth=1.3),
         _pointer(readings, y, unit),
     ]
-    return style.finished(alt.layer(*layers), height, title)
+    return style.finished(layers, height, title)
 
 
 def _band(readings: pl.DataFrame) -> list[alt.Chart]:

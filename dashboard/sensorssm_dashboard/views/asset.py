@@ -84,11 +84,13 @@ def _charts(store: Store, asset: str, span: Span, alarms: pl.DataFrame) -> None:
     if readings["contribution"].count():
         chart = heat_map(readings, span)
         st.altair_chart(chart, theme=None, alt="Share of each tag in the score over time")
-    tags, forecasts = st.tabs(["Tags: measured and expected", "Forecast"])
-    with tags:
-        _trends(store, asset, span, readings, spans)
-    with forecasts:
-        _fans(store, asset, span[1])
+    tags, forecasts = st.tabs(["Tags", "Forecast"], key="view", bind="query-params")
+    if forecasts.open:
+        with forecasts:
+            _fans(store, asset, span[1])
+    else:
+        with tags:
+            _trends(store, asset, span, readings, spans)
 
 
 def _trends(

@@ -37,6 +37,7 @@ def _body(store: Store) -> None:
             icon=":material/factory:",
         )
         return
+    _last_run(store)
     latest, alarms = data.read(store, "latest"), data.read(store, "alarms")
     newest: datetime | None = latest["time"].max()  # pyright: ignore[reportAssignmentType]
     rows = {row["asset"]: row for row in latest.iter_rows(named=True)}
@@ -54,6 +55,18 @@ def _body(store: Store) -> None:
         with tiles.cell():
             _tile(store, asset, words[asset["asset"]], rows.get(asset["asset"]), newest)
     _all_alarms(store, alarms)
+
+
+def _last_run(store: Store) -> None:
+    """Warn when the newest run has not come to its end: what is shown may be a part."""
+    runs = data.read(store, "runs").sort("started")
+    if runs.is_empty():
+        return
+    status, started = runs["status"][-1], text.instant(runs["started"][-1])
+    if status == "FAILED":
+        st.warning(f"The last run failed ({started}): what is shown is a part. See Runs.")
+    elif status == "RUNNING":
+        st.info(f"A run that began at {started} has not ended: what is shown may be a part.")
 
 
 def _counts(

@@ -26,10 +26,13 @@ def _body(store: Store) -> None:
         st.info("No run has been recorded in this store. Make one with `sensorssm run RECIPE`.")
         return
     _run(runs.row(0, named=True))
+    report = report_of(runs["report"][0])
+    if isinstance(report, dict) and "error" in report:
+        st.error(text.plain(report["error"]), icon=":material/error:")
     _metrics(data.read(store, "metrics"))
     _faults(store)
     with st.expander("Full report"):
-        st.json(report_of(runs["report"][0]), expanded=1)
+        st.json(report, expanded=1)
     if runs.height > 1:
         st.subheader("Earlier runs")
         st.dataframe(_earlier(runs.slice(1)), hide_index=True)

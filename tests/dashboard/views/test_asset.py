@@ -17,14 +17,22 @@ def titles(page) -> list[str]:
 
 
 def test_all_charts_of_an_asset(build_store, open_page) -> None:
-    """Score, shares, four tags and four fans; the tag of the fault comes first."""
+    """Score, shares and four tags; the tag of the fault comes first."""
     page = open_page("asset", build_store())
     assert not page.exception
     shown = titles(page)
     assert shown[0] == "Score against threshold"
     assert shown[1].startswith("Which tag")
     assert shown[2] == "TI-101  Bearing temperature"
-    assert len(shown) == 2 + 4 + 4
+    assert len(shown) == 2 + 4
+
+
+def test_the_forecast_has_a_tab_of_its_own(build_store, open_page) -> None:
+    """Its fans are drawn only when it is open, and a link can open it."""
+    page = open_page("asset", build_store(), view="Forecast")
+    assert not page.exception
+    assert len(titles(page)) == 2 + 4
+    assert any("Forecast from 2026-01-13 23:50 UTC" in c.value for c in page.caption)
 
 
 def test_the_url_chooses_asset_span_and_end(build_store, open_page) -> None:
@@ -94,12 +102,14 @@ def test_going_to_an_alarm_moves_the_time_axis(build_store, open_page) -> None:
 
 
 def test_a_store_without_a_model_shows_the_readings(build_store, open_page) -> None:
-    """No scores, no expectation: four plain trends and two explanations."""
-    page = open_page("asset", build_store(scored=False))
+    """No scores, no expectation: four plain trends and an explanation."""
+    store = build_store(scored=False)
+    page = open_page("asset", store)
     assert not page.exception
     assert len(titles(page)) == 4
     assert any("No scores" in info.value for info in page.info)
-    assert any("No forecast" in info.value for info in page.info)
+    forecast = open_page("asset", store, view="Forecast")
+    assert any("No forecast" in info.value for info in forecast.info)
 
 
 def test_an_asset_without_readings_says_so(tmp_path, open_page) -> None:

@@ -122,3 +122,16 @@ def test_many_assets_are_many_tiles(build_store, open_page) -> None:
     page = open_page("overview", build_store(assets=names, days=8, scored=False))
     assert not page.exception
     assert len(badges(page)) == 30
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [("FAILED", "failed"), ("RUNNING", "has not ended"), ("DONE", None)]
+)
+def test_a_run_that_did_not_end_well_is_told(build_store, open_page, status, words) -> None:
+    """Half a store must not pass for a whole one."""
+    store = build_store()
+    store.write_runs(store.read_runs().with_columns(status=pl.lit(status)))
+    page = open_page("overview", store)
+    told = [box.value for box in (*page.warning, *page.info) if "run" in box.value]
+    assert len(told) == (words is not None)
+    assert words is None or words in told[0]

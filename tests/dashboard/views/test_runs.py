@@ -61,3 +61,15 @@ def test_faults_before_the_first_score_do_not_count_as_missed(build_store, open_
     store.write_labels(early)
     page = open_page("runs", store)
     assert any("2 of 2 found" in s.value for s in page.subheader)
+
+
+def test_why_a_run_failed_is_shown_as_text(build_store, open_page) -> None:
+    """The error of the report, escaped."""
+    store = build_store()
+    failed = store.read_runs().with_columns(
+        status=pl.lit("FAILED"), report=pl.lit('{"error": "no <b>file</b>"}')
+    )
+    store.write_runs(failed)
+    page = open_page("runs", store)
+    assert page.error[0].value.replace("\\", "") == "no <b>file</b>"
+    assert "<b>" not in page.error[0].value
