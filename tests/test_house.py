@@ -42,7 +42,7 @@ sys.path[:0] = [".", "kernels"]
 import sensorssm, sensorssm_kernels
 for package in (sensorssm, sensorssm_kernels):
     for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-        if not found.name.endswith("_triton"):
+        if "_triton" not in found.name:
             importlib.import_module(found.name)
 for name in sensorssm.__all__:
     getattr(sensorssm, name)

@@ -1,0 +1,1 @@
+"""Pages over the store: which asset needs you, why, and what to do next. No model is loaded here."""
