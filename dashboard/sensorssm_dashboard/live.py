@@ -12,12 +12,13 @@ from sensorssm_dashboard import data, text
 from sensorssm_dashboard.freshness import Freshness, judge
 from sensorssm_pipelines.store import Store
 
-_EVERY_S: Final = 2.0  # a runtime that stops is seen within 30 s plus this
+#: Seconds between two looks: a runtime that stops, or comes back, is seen without a click.
+_EVERY_S: Final = {"live": 2.0, "stale": 10.0}
 
 
 def show(store: Store, body: Callable[[Store], None]) -> None:
-    """Draw the banner and then `body`, again every two seconds while the store is live."""
-    every = _EVERY_S if freshness_of(store).is_live else None
+    """Draw the banner and then `body`, again and again while a process feeds the store."""
+    every = _EVERY_S.get(freshness_of(store).kind)
 
     def part() -> None:
         guarded(lambda: _draw(store, body))
