@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from sensorssm.config import ModelConfig, ResidualConfig
 from sensorssm.estimators.gate import Rows
-from sensorssm.estimators.training import Progress, Segments, train
+from sensorssm.estimators.training import Progress, Segments, one_thread, train
 from sensorssm.models.losses import huber_loss
 from sensorssm.models.network import SensorSSM
 
@@ -70,7 +70,8 @@ class CorrectionTraining:
             features = self._features()[torch.from_numpy(held_back).to(self.device)]
             return float(self._loss(features, tune_target))
 
-        train(self.model, batch_loss, valid_loss, self.config.training, progress=progress)
+        with one_thread():
+            train(self.model, batch_loss, valid_loss, self.config.training, progress=progress)
         return {name: value.cpu().numpy() for name, value in self.model.state_dict().items()}
 
     def _loss(self, features: Tensor, target: Tensor) -> Tensor:

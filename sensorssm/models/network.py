@@ -36,10 +36,6 @@ class Encoding(NamedTuple):
     level: Tensor
     scale: Tensor
 
-    def at(self, positions: Tensor) -> Encoding:
-        """Return the steps at `positions` (P,) only; training need not decode every step."""
-        return Encoding(*(part[:, positions] for part in self))
-
 
 class SensorSSM(nn.Module):
     """Forecast `horizon` steps of every target from every step, by a recurrence.

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sensorssm.config import TrainingConfig
-from sensorssm.estimators.training import Segments, train
+from sensorssm.estimators.training import Segments, TrainingReport, one_thread, train
 
 QUICK = TrainingConfig(
     steps=60, batch=8, segment=16, warm_up=4, check_every=5, patience=3, learning_rate=0.05
@@ -50,7 +50,7 @@ class Line(nn.Module):
         self.weight = nn.Parameter(torch.zeros(1))
 
 
-def run(model: Line, best: float) -> tuple:
+def run(model: Line, best: float) -> TrainingReport:
     """Pull the weight to 1, where held-back rows say that `best` would be best."""
     return train(
         model,
@@ -129,3 +129,16 @@ def test_the_running_mean_of_the_weights_is_what_is_judged() -> None:
         mean = keep * mean + (1 - keep) * weight
         assert judged[step] == pytest.approx(mean, rel=1e-5)
     assert abs(judged[5] - stepped[6]) > 0.01  # the mean is not the last weight
+
+
+def test_the_number_of_threads_is_given_back() -> None:
+    """Training takes one thread for itself and leaves the setting as it was, also when it fails."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(ZeroDivisionError), one_thread():
+            assert torch.get_num_threads() == 1
+            raise ZeroDivisionError
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
