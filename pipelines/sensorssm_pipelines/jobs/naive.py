@@ -1,4 +1,4 @@
-"""What a detector must beat: two scores that need no model, with thresholds of the same rate."""
+"""What a detector must beat: scores that need no model, with thresholds of the same rate."""
 
 from __future__ import annotations
 
@@ -21,9 +21,15 @@ def change_score(values: FloatArray, fitted: int) -> FloatArray:
     return _worst(np.abs(change), change[:fitted])
 
 
+def random_score(values: FloatArray, fitted: int) -> FloatArray:
+    """Return noise, (n,): what any number is worth that does not look at the readings."""
+    return np.random.default_rng(0).random(len(values))
+
+
 NAIVE: dict[str, Callable[[FloatArray, int], FloatArray]] = {
     "distance": distance_score,
     "change": change_score,
+    "random": random_score,
 }
 
 

@@ -11,7 +11,7 @@ from sensorssm_pipelines.jobs.ingest import IngestReport
 from sensorssm_pipelines.jobs.judge import JudgeReport
 from sensorssm_pipelines.jobs.records import to_json
 from sensorssm_pipelines.jobs.replay import ReplayReport
-from sensorssm_pipelines.jobs.rows import RowsReport
+from sensorssm_pipelines.jobs.rows import VUS_WINDOW, RowsReport
 from sensorssm_pipelines.store import Store
 
 
@@ -134,11 +134,18 @@ def _false_alarms(report: JudgeReport) -> str:
 
 def _rows(report: RowsReport) -> str:
     rows = [
-        [row["model"], f"{row['f1']:.3f}", f"{row['far']:.1f} %", f"{row['mar']:.1f} %"]
+        [
+            row["model"],
+            f"{row['f1']:.3f}",
+            f"{row['false_alarm_rate']:.1%}",
+            f"{row['missed_alarm_rate']:.1%}",
+            f"{row['vus_pr']:.3f}",
+        ]
         for row in report.table.iter_rows(named=True)
     ]
-    head = ["detector", "F1", "false alarm rate", "missed alarm rate"]
-    return f"Row by row, all assets together (F1: more is better)\n{table(head, rows)}"
+    head = ["detector", "F1", "false alarms", "missed", "VUS-PR"]
+    title = f"Row by row (F1, VUS-PR with a window of {VUS_WINDOW} rows: more is better)"
+    return f"{title}\n{table(head, rows)}"
 
 
 def _delay(minutes: float | None) -> str:

@@ -16,17 +16,18 @@ from sensorssm_pipelines.jobs.spans import spans_of
 from sensorssm_pipelines.recipes.parts import Recipe
 from sensorssm_pipelines.store import Store
 
+VUS_WINDOW = 100  # rows; the value depends on it, so it is said beside it
+
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class RowsReport:
-    """One row a model: f1, far, mar of rows in alarm, pooled over assets; vus_pr of its scores.
+    """One row a model: f1, false_alarm_rate and missed_alarm_rate of its alarms, vus_pr of its scores.
 
-    far is the share of normal rows in alarm, mar that of anomalous rows without one, in percent.
-    vus_pr (volume under the surface of precision and recall) needs no threshold; it is the mean
-    over assets.
+    The first three pool the rows of all assets; the volume under the surface of precision and
+    recall needs no threshold and is the mean over assets.
     """
 
     table: pl.DataFrame
@@ -93,11 +94,18 @@ def _in_alarm(above: BoolArray, recipe: Recipe) -> BoolArray:
 
 
 def _metrics(parts: list[_Judged]) -> dict[str, float]:
-    alarm = np.concatenate([part.in_alarm for part in parts])
+    from sensorssm.evaluation.anomaly import row_rates, volume_under_surface
+
     truth = np.concatenate([part.is_faulty for part in parts])
-    hit, false, missed = (alarm & truth).sum(), (alarm & ~truth).sum(), (~alarm & truth).sum()
+    rates = row_rates(truth, np.concatenate([part.in_alarm for part in parts]))
+    volumes = [
+        volume_under_surface(part.is_faulty, np.nan_to_num(part.scores), window=VUS_WINDOW).pr
+        for part in parts
+        if part.is_faulty.any()
+    ]
     return {
-        "f1": 2 * hit / max(2 * hit + false + missed, 1),
-        "far": 100 * false / max((~truth).sum(), 1),
-        "mar": 100 * missed / max(truth.sum(), 1),
+        "f1": rates.f1,
+        "false_alarm_rate": rates.false_alarm_rate,
+        "missed_alarm_rate": rates.missed_alarm_rate,
+        "vus_pr": float(np.mean(volumes)) if volumes else float("nan"),
     }
