@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorssm.estimators.learning import Learned, Lesson, Series, learn
+from sensorssm.estimators.learning import Lesson, Series, learn
 from sensorssm.estimators.selection import (
     Choice,
     choose,
@@ -34,6 +34,9 @@ class Attempt:
     residual : (k, H, M) observed minus forecast at kept rows, by weights that had not seen them
     spread : (k, M, P) at those rows; block : (k,) which block each was held back in
     scale : (M,) each tag's standard deviation
+    plans : per asset, the block (n,) of every row; linears : per block, a forecast that has not
+        seen it
+    ends : per asset, the memory after its last row; kept : per asset, the kept rows
     """
 
     lesson: Lesson
@@ -44,6 +47,9 @@ class Attempt:
     block: IntArray
     scale: FloatArray
     ends: list[MemoryState]
+    plans: list[IntArray]
+    linears: dict[int, LinearForecast]
+    kept: list[IntArray]
 
     def or_better(self, other: Attempt) -> Attempt:
         """Return `other` where it is surely better on the held-back rows, else this one.
@@ -66,9 +72,29 @@ def attempt(lesson: Lesson, series: Sequence[Series], scale: FloatArray) -> Atte
     choice = choose(learned, scale, lesson.bases)
     weights = solve(training_sums(learned), scale, choice, lesson.bases)
     linear = _linear(lesson, weights, choice)
+    linears = {
+        fold.judge: linear
+        if fold.judge == learned.judging
+        else _linear(lesson, solve(fold.train, scale, choice, lesson.bases), choice)
+        for fold in make_folds(learned)
+    }
     block, features, truth = learned.kept.joined()
-    residual = _held_back(learned, linear, choice, scale, lesson, (block, features, truth))
-    return Attempt(lesson, linear, choice, residual, features.spread, block, scale, learned.ends)
+    residual = _held_back(linears, block, features, truth)
+    if not np.isfinite(residual).any():  # too few rows to hold any back
+        residual = truth - linear.forecast(features, lesson.horizon)
+    return Attempt(
+        lesson,
+        linear,
+        choice,
+        residual,
+        features.spread,
+        block,
+        scale,
+        learned.ends,
+        learned.plans,
+        linears,
+        learned.kept.rows,
+    )
 
 
 def _linear(lesson: Lesson, weights: NDArray[np.float32], choice: Choice) -> LinearForecast:
@@ -78,23 +104,11 @@ def _linear(lesson: Lesson, weights: NDArray[np.float32], choice: Choice) -> Lin
 
 
 def _held_back(
-    learned: Learned,
-    linear: LinearForecast,
-    choice: Choice,
-    scale: FloatArray,
-    lesson: Lesson,
-    kept: tuple[IntArray, Features, FloatArray],
+    linears: dict[int, LinearForecast], block: IntArray, features: Features, truth: FloatArray
 ) -> FloatArray:
-    """Return residuals (k, H, M) of forecasts that had not seen them."""
-    block, features, truth = kept
+    """Return residuals (k, H, M) of forecasts that had not seen them, NaN where there is none."""
     residual = np.full(truth.shape, np.nan)
-    for fold in make_folds(learned):
-        rows = np.flatnonzero(block == fold.judge)
-        seen = linear
-        if fold.judge != learned.judging:
-            seen = _linear(lesson, solve(fold.train, scale, choice, lesson.bases), choice)
-        part = Features(features.z[:, rows], *(f[rows] for f in features[1:]))
-        residual[rows] = truth[rows] - seen.forecast(part, lesson.horizon)
-    if not np.isfinite(residual).any():  # too few rows to hold any back
-        residual = truth - linear.forecast(features, lesson.horizon)
+    for judge, linear in linears.items():
+        rows = np.flatnonzero(block == judge)
+        residual[rows] = truth[rows] - linear.forecast(features.at(rows), truth.shape[1])
     return residual

@@ -12,6 +12,7 @@ from threadpoolctl import ThreadpoolController
 from sensorssm.estimators.attempt import Attempt, attempt
 from sensorssm.estimators.learning import Lesson, Series
 from sensorssm.estimators.selection import Choice
+from sensorssm.estimators.selective_memory import corrected, fit_correction
 from sensorssm.estimators.spikes import distrust
 from sensorssm.estimators.stream import AssetState, ForecastModel
 from sensorssm.models.memory import plan_memory
@@ -38,9 +39,18 @@ class Fit:
 
 
 def fit_model(
-    series: Sequence[Series], *, horizon: int, seasons: tuple[int, ...], lags: int
+    series: Sequence[Series],
+    *,
+    horizon: int,
+    seasons: tuple[int, ...],
+    lags: int,
+    selective: bool = False,
+    seed: int = 0,
 ) -> Fit:
-    """Fit the forecast of all assets in `series`, which share their tags."""
+    """Fit the forecast of all assets in `series`, which share their tags.
+
+    `selective` tries a selective model on what the linear one leaves, and keeps it if it is better.
+    """
     rows = [one.values[: one.trained] for one in series]
     start, scale = _level_and_scale(np.concatenate(rows))
     longest = max(len(values) for values in rows)
@@ -54,12 +64,19 @@ def fit_model(
     with ThreadpoolController().limit(limits=1, user_api="blas"):
         # The products are small: a second thread waits longer than it works.
         best = _best_attempt(lesson, series, scale)
-    conformal = _calibrate(best.residual, best.spread, scale, horizon)
+    correction, residual, states = None, best.residual, [{} for _ in series]
+    if selective and best.lesson.horizon == horizon:
+        correction = fit_correction(best, series, seed)
+    if correction is not None:
+        residual, states = corrected(best, series, correction)
+    conformal = _calibrate(residual, best.spread, scale, horizon)
     linear = replace(best.linear, weights=_longer(best.linear.weights, horizon))
-    model = ForecastModel(linear, conformal)
     tracker = conformal.init_state()
-    states = [AssetState(end, tracker.copy()) for end in best.ends]
-    return Fit(model, states, best.choice)
+    ends = [
+        AssetState(memory, tracker.copy(), state)
+        for memory, state in zip(best.ends, states, strict=True)
+    ]
+    return Fit(ForecastModel(linear, conformal, correction), ends, best.choice)
 
 
 def _best_attempt(lesson: Lesson, series: Sequence[Series], scale: FloatArray) -> Attempt:

@@ -16,10 +16,10 @@ from sensorssm.estimators.answers import empty_like, forecast_answer, predict_an
 from sensorssm.estimators.base import ModelFolder, WindowEstimator
 from sensorssm.estimators.checks import check_origins, refuse_empty_tags
 from sensorssm.estimators.fitting import fit_model
-from sensorssm.estimators.learning import Series, chunks, row_floats
+from sensorssm.estimators.learning import Series
 from sensorssm.estimators.model_parts import model_from_arrays, model_to_arrays
 from sensorssm.estimators.seasonality import resolve_seasons
-from sensorssm.estimators.stream import AssetState, ForecastStream
+from sensorssm.estimators.stream import AssetState, ForecastStream, check_horizon
 from sensorssm.frames import Window
 
 FloatArray = NDArray[np.float64]
@@ -104,6 +104,8 @@ class SSMForecaster(ModelFolder, WindowEstimator):
             horizon=self.horizon_,
             seasons=self.season_,
             lags=int(self.lags),
+            selective=self.memory != "fixed",
+            seed=0 if self.random_state is None else int(self.random_state),
         )
         self._model = fit.model
         self._states = dict(zip(series, fit.states, strict=True))
@@ -249,22 +251,16 @@ class SSMForecaster(ModelFolder, WindowEstimator):
 
     def _predict_one(self, asset: _Rows) -> FloatArray:
         """Return one-step forecasts (n, M) of one asset, read off between steps on uneven times."""
-        _, values, elapsed, _ = asset
-        model, linear = self._model, self._model.linear
-        state = linear.memory.init_state(linear.start)
-        steps = int(np.clip(np.ceil(elapsed.max()), 1, linear.horizon))
-        out = np.empty_like(values)
-        path = np.repeat(linear.start[None, None], steps, axis=1)
-        for cut in chunks(len(values), row_floats(linear.memory, values.shape[1], steps)):
-            part = slice(cut.start, cut.stop)
-            features = linear.memory.advance(
-                values[part], elapsed[part], state, rows=np.arange(cut.stop - cut.start),
-                gate=linear.gate,
-            )  # fmt: skip
-            paths = np.concatenate([path, model.linear.forecast(features, steps)])
-            out[part] = _between_steps(paths[:-1], elapsed[part])
-            path = paths[-1:]
-        return out
+        linear = self._model.linear
+        steps = int(np.clip(np.ceil(asset.elapsed.max()), 1, linear.horizon))
+        before = np.repeat(linear.start[None, None], steps, axis=1)
+        rows, parts, at = np.arange(len(asset.values)), [], 0
+        state = self._model.start()
+        for told in self._model.points(asset.values, asset.elapsed, state, rows, steps):
+            paths = np.concatenate([before, told[:-1]])
+            parts.append(_between_steps(paths, asset.elapsed[at : at + len(told)]))
+            before, at = told[-1:], at + len(told)
+        return np.concatenate(parts)
 
     def _forecast_one(
         self,
@@ -275,7 +271,8 @@ class SSMForecaster(ModelFolder, WindowEstimator):
     ) -> FloatArray:
         model, state = self._model, self._model.start()
         if quantiles is None:
-            return model.points(asset.values, asset.elapsed, state, rows, horizon)
+            steps = check_horizon(horizon, model.linear.horizon)
+            return np.concatenate([*model.points(asset.values, asset.elapsed, state, rows, steps)])
         seen = model.advance(asset.values, asset.elapsed, state, rows)
         return model.forecast(seen, horizon, quantiles)
 

@@ -47,17 +47,18 @@ class Series:
 
 @dataclass
 class Kept:
-    """Rows kept to judge forecasts: which block they are held back in, features and truth."""
+    """Rows kept to judge forecasts: each asset's row numbers; in pieces, the block that they are
+    held back in, features and truth."""
 
+    rows: list[IntArray] = field(default_factory=list)
     block: list[IntArray] = field(default_factory=list)
     features: list[Features] = field(default_factory=list)
     truth: list[FloatArray] = field(default_factory=list)
 
     def joined(self) -> tuple[IntArray, Features, FloatArray]:
         """Return the blocks (k,), features and truth (k, H, M) of all assets in one piece."""
-        z = np.concatenate([part.z for part in self.features], axis=1)
-        rest = [np.concatenate(part) for part in list(zip(*self.features, strict=True))[1:]]
-        return np.concatenate(self.block), Features(z, *rest), np.concatenate(self.truth)
+        features = Features.joined(self.features)
+        return np.concatenate(self.block), features, np.concatenate(self.truth)
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class Learned:
     sums: Sums
     kept: Kept
     ends: list[MemoryState]
+    plans: list[IntArray]
     train_blocks: int
 
     @property
@@ -109,7 +111,7 @@ def learn(lesson: Lesson, series: Sequence[Series]) -> Learned:
     stride = max(1, rows // _kept_rows(lesson, tags))
     for one, plan in zip(series, plans, strict=True):
         ends.append(_learn_one(lesson, one, plan, stride, sums, kept))
-    return Learned(sums, kept, ends, TRAIN_BLOCKS)
+    return Learned(sums, kept, ends, plans, TRAIN_BLOCKS)
 
 
 def chunks(rows: int, floats_a_row: int) -> Iterator[slice]:
@@ -160,7 +162,8 @@ def _learn_one(
     targets = Targets.of(series.lessons, series.elapsed)
     observed = Targets.of(series.values, series.elapsed)
     keep = np.zeros(len(plan), dtype=bool)
-    keep[np.flatnonzero(_judges(plan))[::stride]] = True
+    kept.rows.append(np.flatnonzero(_judges(plan))[::stride])
+    keep[kept.rows[-1]] = True
     tags = series.values.shape[1]
     size = row_floats(lesson.memory, tags, 3 * lesson.horizon)
     for cut in chunks(len(plan), size):
@@ -172,8 +175,9 @@ def _learn_one(
         _add(lesson, sums, features, targets, rows, plan[rows])
         chosen = np.flatnonzero(keep[rows])
         if len(chosen):
-            truth = observed.after_all(rows[chosen], lesson.horizon)
-            _keep(kept, features, truth, plan[rows], chosen)
+            kept.block.append(plan[rows[chosen]])
+            kept.truth.append(observed.after_all(rows[chosen], lesson.horizon))
+            kept.features.append(features.at(chosen))
     return state
 
 
@@ -213,11 +217,3 @@ def _filled(
     if lesson.guess is not None:
         guess = lesson.guess.forecast_tag(features, tag, lesson.horizon)
     return np.where(known, y, guess), known.mean(axis=1) >= LEAST_KNOWN
-
-
-def _keep(
-    kept: Kept, features: Features, truth: FloatArray, block: IntArray, rows: IntArray
-) -> None:
-    kept.block.append(block[rows])
-    kept.truth.append(truth)
-    kept.features.append(Features(features.z[:, rows], *(part[rows] for part in features[1:])))

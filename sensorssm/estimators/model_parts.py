@@ -44,6 +44,10 @@ def model_to_arrays(model: ForecastModel) -> tuple[dict[str, Any], dict[str, NDA
     arrays |= {f"dispersion.{name}": getattr(scale, name) for name in DISPERSION}
     if linear.gate is not None:
         arrays["gate_weights"] = linear.gate.weights
+    config["correction"] = None
+    if model.correction is not None:
+        config["correction"], own = model.correction.to_parts()
+        arrays |= own
     return config, arrays
 
 
@@ -86,7 +90,13 @@ def model_from_arrays(config: Mapping[str, Any], arrays: Arrays) -> ForecastMode
         raise ModelFileError(f"bases {bases.min()} to {bases.max()} with {len(seasons)} seasons")
     linear = LinearForecast(memory, seasons, arrays["weights"], bases, arrays["start"], gate)
     dispersion = Dispersion(*(arrays[f"dispersion.{name}"] for name in DISPERSION))
-    return ForecastModel(linear, Conformal(arrays["offsets"], dispersion))
+    correction = None
+    if config["correction"] is not None:
+        from sensorssm.estimators.selective_memory import Correction  # compiles its cell
+
+        spreads = len(memory.spread_tau)
+        correction = Correction.from_parts(config["correction"], arrays, tags, spreads)
+    return ForecastModel(linear, Conformal(arrays["offsets"], dispersion), correction)
 
 
 def _dispersion_shapes(

@@ -84,8 +84,11 @@ def _prepared(column: FloatArray) -> FloatArray | None:
     if known.sum() < 8:
         return None
     rows = np.arange(len(column))
-    drift = np.polynomial.Polynomial.fit(rows[known], column[known], deg=3)(rows)
-    rest = np.where(known, column - drift, 0.0)
+    middle = np.median(column[known])
+    far = 8 * np.median(np.abs(column[known] - middle))
+    tame = np.clip(column, middle - far, middle + far) if far > 0 else column
+    drift = np.polynomial.Polynomial.fit(rows[known], tame[known], deg=3)(rows)
+    rest = np.where(known, tame - drift, 0.0)
     spread = float(np.median(np.abs(rest[known])))
     spread = spread if spread > 0 else float(np.std(rest[known]))
     if not spread > 1e-12 * max(1.0, float(np.max(np.abs(column[known])))):
@@ -101,7 +104,16 @@ def _first_season(correlation: FloatArray, longest: int, rows: int) -> int | Non
     if not strong:
         return None
     best = max(correlation[p] for p in strong)
-    return next(p for p in strong if correlation[p] >= 0.85 * best)
+    return _refined(correlation, next(p for p in strong if correlation[p] >= 0.85 * best))
+
+
+def _refined(correlation: FloatArray, lag: int) -> int:
+    """Return the period near `lag` whose multiples correlate best: noise ripples on wide peaks."""
+    near = np.arange(max(2, round(0.85 * lag)), round(1.15 * lag) + 1)
+    near = near[near < len(correlation)]
+    times = np.arange(1, max(2, min(5, len(correlation) // near[-1])))
+    at = np.minimum(near[:, None] * times, len(correlation) - 1)
+    return int(near[np.argmax(correlation[at].mean(axis=1))])
 
 
 def _is_peak(correlation: FloatArray, lag: int) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,24 +16,33 @@ from sensorssm.models.linear import LinearForecast
 from sensorssm.models.memory import Features, MemoryState
 from sensorssm.scoring.conformal import Conformal, TrackerState, check_levels
 
+if TYPE_CHECKING:
+    from sensorssm.estimators.selective_memory import Correction
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
+_SELECTIVE = "selective."
+_NO_ROWS = np.zeros(0, dtype=np.int64)
 
-class AssetState(NamedTuple):
-    """All that is remembered of one asset."""
+
+@dataclass
+class AssetState:
+    """All that is remembered of one asset; `selective` is empty without a correction."""
 
     memory: MemoryState
     tracker: TrackerState
+    selective: dict[str, NDArray[Any]]
 
     def copy(self) -> AssetState:
         """Return a state that shares nothing with this one."""
-        return AssetState(self.memory.copy(), self.tracker.copy())
+        selective = {name: part.copy() for name, part in self.selective.items()}
+        return AssetState(self.memory.copy(), self.tracker.copy(), selective)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the parts by name, not copied."""
         parts = {**self.memory._asdict(), **self.tracker._asdict()}
-        return {name: np.asarray(part) for name, part in parts.items()}
+        return parts | {_SELECTIVE + name: part for name, part in self.selective.items()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], like: AssetState) -> AssetState:
@@ -42,6 +52,7 @@ class AssetState(NamedTuple):
         ------
         ModelFileError : a part is missing or of another shape.
         """
+        own = {}
         for name, part in like.to_arrays().items():
             found = arrays[name].shape if name in arrays else None
             if found != part.shape:
@@ -49,51 +60,62 @@ class AssetState(NamedTuple):
                     f"state part {name!r} has shape {found}, this model wants {part.shape}. "
                     "Restore a snapshot of the same model."
                 )
-        own = {name: np.array(arrays[name], dtype=np.float64) for name in like.to_arrays()}
-        memory = MemoryState(*(own[name] for name in MemoryState._fields))
-        return cls(memory, TrackerState(*(own[name] for name in TrackerState._fields)))
+            own[name] = np.array(arrays[name], dtype=part.dtype)
+        return cls(
+            MemoryState(*(own[name] for name in MemoryState._fields)),
+            TrackerState(*(own[name] for name in TrackerState._fields)),
+            {name: own[_SELECTIVE + name] for name in like.selective},
+        )
 
 
 class Seen(NamedTuple):
-    """What a forecast is made from, after k rows: features, and calibration (k, M, K, levels)."""
+    """What a forecast is made from, after k rows.
+
+    Attributes
+    ----------
+    features : of the linear memory
+    shift : (k, M, K, levels) calibration; empty where only points are asked for
+    coefficients : (k, B, M) of the selective correction; empty without one
+    """
 
     features: Features
     shift: FloatArray
+    coefficients: FloatArray
 
 
 class ForecastModel:
     """The fitted parts of a forecaster; holds no state of any asset."""
 
-    def __init__(self, linear: LinearForecast, conformal: Conformal) -> None:
+    def __init__(
+        self, linear: LinearForecast, conformal: Conformal, correction: Correction | None = None
+    ) -> None:
         self.linear = linear
         self.conformal = conformal
+        self.correction = correction
         self.knots = KnotForecast(linear, conformal.dispersion.knots)
 
     def start(self) -> AssetState:
         """Return the state of an asset of which nothing has been read."""
         memory = self.linear.memory.init_state(self.linear.start)
-        return AssetState(memory, self.conformal.init_state())
+        selective = {} if self.correction is None else self.correction.start()
+        return AssetState(memory, self.conformal.init_state(), selective)
 
     def advance(
         self, values: FloatArray, elapsed: FloatArray, state: AssetState, rows: IntArray
     ) -> Seen:
         """Read (n, M) `values` into `state`, which is overwritten; return what is seen at `rows`."""
-        memory = self.linear.memory
         parts = []
-        for cut in chunks(len(values), row_floats(memory, values.shape[1], 0)):
-            inside = rows[(rows >= cut.start) & (rows < cut.stop)] - cut.start
-            features = memory.advance(
-                values[cut],
-                elapsed[cut],
-                state.memory,
-                rows=np.arange(cut.stop - cut.start),
-                gate=self.linear.gate,
-            )
+        for cut, inside in self._cuts(values, rows):
+            features = self._features(values[cut], elapsed[cut], state)
             points = self.knots(features)
+            coefficients = self._coefficients(features, values[cut], state)
+            if self.correction is not None:
+                steps = self.conformal.dispersion.knots - 1
+                points += self.correction.at(coefficients, steps)
             shift = self.conformal.advance(
                 values[cut], features.slot, points, features.spread, state.tracker, inside
             )
-            parts.append(Seen(_at(features, inside), shift))
+            parts.append(Seen(features.at(inside), shift, coefficients[inside]))
         return _join(parts) if len(parts) > 1 else parts[0]
 
     def points(
@@ -102,26 +124,31 @@ class ForecastModel:
         elapsed: FloatArray,
         state: AssetState,
         rows: IntArray,
-        horizon: int | None,
-    ) -> FloatArray:
-        """Return the point forecasts (k, H, M) after `rows`; calibration is not moved.
+        horizon: int,
+    ) -> Iterator[FloatArray]:
+        """Yield the point forecasts (k, H, M) after `rows`, piece by piece.
 
-        `state.memory` is overwritten.
+        The memory in `state` is overwritten; calibration is left where it was.
         """
-        horizon = check_horizon(horizon, self.linear.horizon)
         memory = self.linear.memory
-        out = []
-        for cut in chunks(len(values), row_floats(memory, values.shape[1], horizon)):
-            inside = rows[(rows >= cut.start) & (rows < cut.stop)] - cut.start
-            features = memory.advance(
-                values[cut], elapsed[cut], state.memory, rows=inside, gate=self.linear.gate
-            )
-            out.append(self.linear.forecast(features, horizon))
-        return np.concatenate(out)
+        for cut, inside in self._cuts(values, rows, horizon):
+            if self.correction is None:
+                features = memory.advance(
+                    values[cut], elapsed[cut], state.memory, rows=inside, gate=self.linear.gate
+                )
+                yield self.linear.forecast(features, horizon)
+            else:
+                features = self._features(values[cut], elapsed[cut], state)
+                coefficients = self._coefficients(features, values[cut], state)[inside]
+                told = self.linear.forecast(features.at(inside), horizon)
+                yield self.correction.add(told, coefficients)
 
     def look(self, state: AssetState) -> Seen:
         """Return what is seen of one state, as k = 1 row."""
-        return Seen(self.linear.memory.look(state.memory), state.tracker.shift[None])
+        features = self.linear.memory.look(state.memory)
+        none = np.empty((0, len(self.linear.start)))
+        coefficients = state.selective.get("coefficients", none)
+        return Seen(features, state.tracker.shift[None], coefficients[None])
 
     def forecast(self, seen: Seen, horizon: int | None, quantiles: ArrayLike | None) -> FloatArray:
         """Return (k, H, M), or with quantiles (k, H, M, Q), in each tag's unit.
@@ -132,10 +159,34 @@ class ForecastModel:
         """
         horizon = check_horizon(horizon, self.linear.horizon)
         point = self.linear.forecast(seen.features, horizon)
+        if self.correction is not None:
+            point = self.correction.add(point, seen.coefficients)
         if quantiles is None:
             return point
         levels = check_levels(quantiles)
         return self.conformal.quantiles(point, seen.features.spread, seen.shift, levels)
+
+    def _cuts(
+        self, values: FloatArray, rows: IntArray, horizon: int = 0
+    ) -> Iterator[tuple[slice, IntArray]]:
+        """Yield pieces of the values, and which of `rows` lie in each, counted within it."""
+        floats = row_floats(self.linear.memory, values.shape[1], horizon)
+        for cut in chunks(len(values), floats):
+            yield cut, rows[(rows >= cut.start) & (rows < cut.stop)] - cut.start
+
+    def _features(self, values: FloatArray, elapsed: FloatArray, state: AssetState) -> Features:
+        rows = np.arange(len(values))
+        gate = self.linear.gate
+        return self.linear.memory.advance(values, elapsed, state.memory, rows=rows, gate=gate)
+
+    def _coefficients(
+        self, features: Features, values: FloatArray, state: AssetState
+    ) -> FloatArray:
+        """Return the correction's coefficients (n, B, M), none of them without one."""
+        if self.correction is None:
+            return np.empty((len(values), 0, values.shape[1]))
+        ahead = self.linear.forecast(features, 1)[:, 0]
+        return self.correction.read(features, values, ahead, state.selective)
 
 
 class ForecastStream:
@@ -153,7 +204,7 @@ class ForecastStream:
 
         Raises
         ------
-        ShapeError : not one value for each fitted tag.
+        ShapeError : not one value for each fitted tag
         """
         row = np.ascontiguousarray(values, dtype=np.float64)
         tags = len(self._model.linear.start)
@@ -197,17 +248,7 @@ def check_horizon(horizon: int | None, fitted: int) -> int:
     return int(horizon)
 
 
-_NO_ROWS = np.zeros(0, dtype=np.int64)
-
-
-def _at(features: Features, rows: IntArray) -> Features:
-    return Features(features.z[:, rows], *(part[rows] for part in features[1:]))
-
-
 def _join(parts: list[Seen]) -> Seen:
-    z = np.concatenate([part.features.z for part in parts], axis=1)
-    rest = [
-        np.concatenate([part.features[i] for part in parts])
-        for i in range(1, len(Features._fields))
-    ]
-    return Seen(Features(z, *rest), np.concatenate([part.shift for part in parts]))
+    columns = list(zip(*parts, strict=True))
+    features = Features.joined(columns[0])
+    return Seen(features, *(np.concatenate(column) for column in columns[1:]))

@@ -10,6 +10,7 @@ Elapsed time enters as ``pole ** elapsed``, so a dropped row and a missing one a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -66,6 +67,17 @@ class Features(NamedTuple):
     spread: FloatArray
     recent: FloatArray
     slot: FloatArray
+
+    def at(self, rows: IntArray) -> Features:
+        """Return the features of some of the rows."""
+        return Features(self.z[:, rows], *(part[rows] for part in self[1:]))
+
+    @staticmethod
+    def joined(parts: Sequence[Features]) -> Features:
+        """Return the features of all parts' rows, in their order."""
+        z = np.concatenate([part.z for part in parts], axis=1)
+        rest = list(zip(*parts, strict=True))[1:]
+        return Features(z, *(np.concatenate(column) for column in rest))
 
 
 class Gate(NamedTuple):

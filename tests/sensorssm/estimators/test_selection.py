@@ -1,0 +1,75 @@
+"""What a fit decides: bases, penalties, gates, and when it stays with what is plain."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sensorssm.estimators.fitting import fit_model
+from sensorssm.estimators.learning import Series
+from sensorssm.estimators.selection import surely_less
+from sensorssm.models.linear import LAST
+
+
+def fit(X: np.ndarray, seasons: tuple[int, ...] = (), horizon: int = 12):
+    """Return the fit of one regular series."""
+    return fit_model([Series(X, np.ones(len(X)), len(X))], horizon=horizon, seasons=seasons, lags=4)
+
+
+def test_a_random_walk_keeps_the_last_value(rng: np.random.Generator) -> None:
+    """Where no readout is surely better, most tags have none: their weights are all 0."""
+    linear = fit(rng.standard_normal((400, 8)).cumsum(axis=0)).model.linear
+
+    plain = (linear.bases == LAST) & ~linear.weights.any(axis=(1, 2))
+    assert plain.sum() >= 6
+
+
+def test_noise_around_a_level_keeps_the_level(rng: np.random.Generator) -> None:
+    """On white noise the forecast is close to the mean, not the last reading."""
+    X = 5 + rng.standard_normal((2000, 1))
+    model = fit(X).model
+    state = model.start()
+    seen = model.advance(X, np.ones(2000), state, np.arange(1500, 2000))
+
+    assert np.abs(model.forecast(seen, None, None) - 5).mean() < 0.25
+
+
+def test_weights_held_back_have_not_seen_their_block() -> None:
+    """Changing the readings of one block changes no weights that are judged on it."""
+    from sensorssm.estimators.attempt import attempt
+    from sensorssm.estimators.learning import Lesson
+    from sensorssm.models.memory import plan_memory
+
+    rng = np.random.default_rng(1)
+    X = np.sin(np.arange(1200) * np.pi / 6)[:, None] + 0.3 * rng.standard_normal((1200, 1))
+    memory = plan_memory((12,), 1200, 4)
+    lesson = Lesson(memory, (12,), 12, X.mean(axis=0))
+    first = attempt(lesson, [Series(X, np.ones(1200), 1200)], np.ones(1))
+    last = np.flatnonzero(first.plans[0] == 3)
+    changed = X.copy()
+    changed[last[0] + 1 :] += rng.standard_normal((1200 - last[0] - 1, 1))
+    again = attempt(lesson, [Series(changed, np.ones(1200), 1200)], np.ones(1))
+
+    if (first.choice.own == again.choice.own).all() and first.choice.shared == again.choice.shared:
+        np.testing.assert_array_equal(first.linears[3].weights, again.linears[3].weights)
+    assert (first.linears[2].weights != again.linears[2].weights).any()
+
+
+@pytest.mark.parametrize("spikes", [0.0, 0.02])
+def test_the_gate_is_kept_where_there_are_spikes(spikes: float, rng: np.random.Generator) -> None:
+    """Spikes in the readings bring the gate in; clean readings are left to the plain memory."""
+    X = np.sin(np.arange(3000) * np.pi / 12)[:, None] + 0.2 * rng.standard_normal((3000, 2))
+    hit = rng.random(X.shape) < spikes
+    X = X + hit * rng.choice([-1, 1], X.shape) * rng.uniform(5, 15, X.shape)
+    model = fit(X, (24,)).model
+
+    assert (model.linear.gate is not None) == (spikes > 0)
+
+
+def test_few_horizons_are_doubted_more() -> None:
+    """The same gains convince when they come from many horizons, not when from few."""
+    mine, other = np.array([9.0, 8.0, 9.5, 9.0]), np.full(4, 10.0)
+
+    assert surely_less(mine, other, horizons=100.0)
+    assert not surely_less(mine, other, horizons=0.8)
+    assert not surely_less(other, mine, horizons=100.0)

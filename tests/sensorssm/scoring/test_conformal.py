@@ -1,0 +1,134 @@
+"""Online quantiles: the tracker against a plain loop, coverage under shifts, order and levels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sensorssm.errors import ConfigError
+from sensorssm.scoring.conformal import (
+    LEVELS,
+    RATE,
+    Conformal,
+    check_levels,
+    fit_offsets,
+)
+from sensorssm.scoring.dispersion import Dispersion, fit_dispersion, knots_of
+
+HORIZON = 6
+
+
+def plain_dispersion(tags: int) -> Dispersion:
+    """Return a scale of 1 whatever the spreads."""
+    knots = knots_of(HORIZON)
+    none = np.zeros((tags, 1))
+    size = (tags, len(knots))
+    return Dispersion(knots, none, none + 1.0, np.zeros(size), np.zeros((*size, 1)))
+
+
+@pytest.fixture
+def conformal(rng: np.random.Generator) -> Conformal:
+    """Return offsets of 500 standard normal residuals of two tags."""
+    return Conformal(fit_offsets(rng.standard_normal((500, HORIZON, 2))), plain_dispersion(2))
+
+
+def advance(conformal: Conformal, values: np.ndarray, slots: np.ndarray | None = None):
+    """Run the tracker over forecasts of 0 and return the shift after every row."""
+    rows, tags = values.shape
+    knots = len(conformal.dispersion.knots)
+    slots = np.arange(rows, dtype=float) if slots is None else slots
+    return conformal.advance(
+        values,
+        slots,
+        np.zeros((rows, tags, knots)),
+        np.ones((rows, tags, 1)),
+        conformal.init_state(),
+        np.arange(rows),
+    )
+
+
+def test_the_tracker_is_the_sum_of_matured_misses(
+    conformal: Conformal, rng: np.random.Generator
+) -> None:
+    """Each offset moves by level minus hit for every matured reading, and by no other."""
+    values = rng.standard_normal((40, 2)) + 1
+    values[10, 0] = np.nan
+    found = advance(conformal, values)
+
+    for k, knot in enumerate(conformal.dispersion.knots):
+        for tag in range(2):
+            offset = conformal.offsets[tag, knot - 1].astype(float)
+            step = RATE / np.sqrt(knot) * (offset[-4] - offset[3])
+            shift = np.zeros(len(LEVELS))
+            for row in range(40):
+                if row >= knot and np.isfinite(values[row, tag]):
+                    shift = shift + step * (LEVELS - (values[row, tag] <= offset + shift))
+                np.testing.assert_allclose(found[row, tag, k], shift, atol=1e-12)
+
+
+def test_slots_that_were_skipped_judge_nothing(conformal: Conformal) -> None:
+    """A reading whose origin, h steps before, is not on the grid moves no offset at h."""
+    values = np.full((3, 2), 9.0)
+    found = advance(conformal, values, slots=np.array([0.0, 2.0, 5.0]))
+
+    moved = np.flatnonzero(found[-1, 0].any(axis=1))
+    assert list(conformal.dispersion.knots[moved]) == [2, 3, 5]
+
+
+def test_coverage_returns_after_a_shift(conformal: Conformal, rng: np.random.Generator) -> None:
+    """When residuals become twice as wide, intervals widen until they cover 80 % again."""
+    values = 2.0 * rng.standard_normal((6000, 2))
+    shift = advance(conformal, values)
+    fan = conformal.quantiles(
+        np.zeros((6000, HORIZON, 2)), np.ones((6000, 2, 1)), shift, np.array([0.1, 0.9])
+    )
+
+    def coverage(first: int, last: int) -> float:
+        inside = [
+            (values[first + h : last + h] >= fan[first:last, h - 1, :, 0])
+            & (values[first + h : last + h] <= fan[first:last, h - 1, :, 1])
+            for h in range(1, HORIZON + 1)
+        ]
+        return float(np.mean(inside))
+
+    assert coverage(0, 50) < 0.65
+    assert coverage(3000, 5990) == pytest.approx(0.8, abs=0.03)
+
+
+def test_quantiles_are_ordered_and_read_between_levels(conformal: Conformal) -> None:
+    """Quantiles rise with the level, and one between two kept levels lies between their values."""
+    shift = np.zeros((1, 2, len(conformal.dispersion.knots), len(LEVELS)))
+    shift[..., 3] = 10.0  # one offset pushed past the others
+    levels = np.array([0.05, 0.1, 0.15, 0.2, 0.9])
+    fan = conformal.quantiles(np.zeros((1, 4, 2)), np.ones((1, 2, 1)), shift, levels)
+
+    assert fan.shape == (1, 4, 2, 5)
+    assert np.all(np.diff(fan, axis=-1) >= 0)
+
+
+@pytest.mark.parametrize("quantiles", [(), (0.0, 0.5), (0.5, 1.0), (0.9, 0.1), (0.5, 0.5), "a"])
+def test_levels_that_make_no_sense_are_refused(quantiles: object) -> None:
+    """Levels must rise strictly and lie between 0 and 1."""
+    with pytest.raises((ConfigError, ValueError)):
+        check_levels(quantiles)
+
+
+def test_the_scale_follows_the_spread(rng: np.random.Generator) -> None:
+    """Where residuals are as wide as the spread says, the fitted scale is as wide too."""
+    spread = np.exp(rng.uniform(-1, 1, (2000, 1, 1)))
+    residual = spread * rng.standard_normal((2000, HORIZON, 1))
+    fitted = fit_dispersion(residual, spread, knots_of(HORIZON), np.array([1e-9]))
+
+    scale = fitted.at_steps(spread, HORIZON)[:, 0, 0]
+    slope = np.polyfit(np.log(spread[:, 0, 0]), np.log(scale), 1)[0]
+    # The penalty takes a tenth of the slope away.
+    assert slope == pytest.approx(0.9, abs=0.1)
+
+
+def test_no_residuals_give_a_finite_scale() -> None:
+    """Without a known residual the scale is the least one, and offsets are 0."""
+    residual = np.full((50, HORIZON, 1), np.nan)
+    fitted = fit_dispersion(residual, np.zeros((50, 1, 2)), knots_of(HORIZON), np.array([0.5]))
+
+    np.testing.assert_allclose(fitted.at_steps(np.zeros((1, 1, 2)), HORIZON), 0.5)
+    assert not fit_offsets(residual).any()
