@@ -56,14 +56,15 @@ class Attempt:
 
         Absolute errors judge: what a spike adds to a squared one is nobody's merit.
         """
-        blocks = np.unique(self.block)
+        known = np.isfinite(self.residual).any(axis=(1, 2))
+        blocks = np.unique(self.block[known])
         mine, others = (one._absolute_error(blocks) for one in (self, other))
         horizons = max(len(self.block) / self.lesson.horizon, 1e-3)
         return other if surely_less(others, mine, horizons, least=0.001) else self
 
     def _absolute_error(self, blocks: IntArray) -> FloatArray:
         error = np.abs(self.residual) / self.scale
-        return np.array([np.nansum(error[self.block == block]) for block in blocks])
+        return np.array([np.nanmean(error[self.block == block]) for block in blocks])
 
 
 def attempt(lesson: Lesson, series: Sequence[Series], scale: FloatArray) -> Attempt:

@@ -42,28 +42,31 @@ def fit_model(
     series: Sequence[Series],
     *,
     horizon: int,
-    seasons: tuple[int, ...],
+    seasons: Sequence[tuple[int, ...]],
     lags: int,
     selective: bool = False,
     seed: int = 0,
 ) -> Fit:
     """Fit the forecast of all assets in `series`, which share their tags.
 
-    `selective` tries a selective model on what the linear one leaves, and keeps it if it is better.
+    `seasons` are sets of seasons to try, the plainest first; the first that is not surely beaten
+    stays. `selective` tries a selective model on what the linear one leaves, and keeps it if it is better.
     """
     rows = [one.values[: one.trained] for one in series]
     start, scale = _level_and_scale(np.concatenate(rows))
-    longest = max(len(values) for values in rows)
-    seasons = tuple(s for s in seasons if s <= longest)
-    lesson = Lesson(
-        memory=plan_memory(seasons, sum(len(values) for values in rows), lags),
-        seasons=seasons,
-        horizon=min(horizon, max(1, longest // HORIZON_SHARE)),
-        start=start,
-    )
+    lengths = [len(values) for values in rows]
+    lessons = [
+        Lesson(
+            memory=plan_memory(some, sum(lengths), lags),
+            seasons=some,
+            horizon=min(horizon, max(1, max(lengths) // HORIZON_SHARE)),
+            start=start,
+        )
+        for some in dict.fromkeys(tuple(s for s in some if s <= max(lengths)) for some in seasons)
+    ]
     with ThreadpoolController().limit(limits=1, user_api="blas"):
         # The products are small: a second thread waits longer than it works.
-        best = _best_attempt(lesson, series, scale)
+        best = _best_attempt(lessons, series, scale)
     correction, residual, states = None, best.residual, [{} for _ in series]
     if selective and best.lesson.horizon == horizon:
         correction = fit_correction(best, series, seed)
@@ -79,13 +82,17 @@ def fit_model(
     return Fit(ForecastModel(linear, conformal, correction), ends, best.choice)
 
 
-def _best_attempt(lesson: Lesson, series: Sequence[Series], scale: FloatArray) -> Attempt:
-    """Learn once; again with holes filled by what was learned, and with spikes distrusted, where
-    there are any; keep what does better on what was held back."""
-    best = attempt(lesson, series, scale)
+def _best_attempt(
+    lessons: Sequence[Lesson], series: Sequence[Series], scale: FloatArray
+) -> Attempt:
+    """Learn each lesson; again with holes filled by what was learned, and with spikes distrusted,
+    where there are any; keep what does better on what was held back."""
+    best = attempt(lessons[0], series, scale)
+    for lesson in lessons[1:]:
+        best = best.or_better(attempt(lesson, series, scale))
     holes = np.mean([np.isnan(one.values).mean() for one in series])
     if holes > FEW_HOLES:
-        filled = replace(lesson, guess=best.linear)
+        filled = replace(best.lesson, guess=best.linear)
         best = best.or_better(attempt(filled, series, scale))
     gate, doubted = distrust(best, series)
     if gate is not None:

@@ -97,17 +97,19 @@ class SSMForecaster(ModelFolder, WindowEstimator):
         refuse_empty_tags(window.values, self.tags_)
         self.horizon_ = int(self.horizon)
         longest = max(_assets(window), key=lambda rows: len(rows.values))
-        self.season_ = resolve_seasons(self.season, longest.values)
+        seasons = resolve_seasons(self.season, longest.values)
+        found = isinstance(self.season, str)
         series = self._series(window, X_val)
         fit = fit_model(
             list(series.values()),
             horizon=self.horizon_,
-            seasons=self.season_,
+            seasons=[seasons[:1], seasons] if found else [seasons],
             lags=int(self.lags),
             selective=self.memory != "fixed",
             seed=0 if self.random_state is None else int(self.random_state),
         )
         self._model = fit.model
+        self.season_ = fit.model.linear.seasons
         self._states = dict(zip(series, fit.states, strict=True))
         self._seen = empty_like(X if X_val is None else X_val)
         return self

@@ -13,7 +13,9 @@ from sensorssm.models.linear import LAST
 
 def fit(X: np.ndarray, seasons: tuple[int, ...] = (), horizon: int = 12):
     """Return the fit of one regular series."""
-    return fit_model([Series(X, np.ones(len(X)), len(X))], horizon=horizon, seasons=seasons, lags=4)
+    return fit_model(
+        [Series(X, np.ones(len(X)), len(X))], horizon=horizon, seasons=[seasons], lags=4
+    )
 
 
 def test_a_random_walk_keeps_the_last_value(rng: np.random.Generator) -> None:
