@@ -127,7 +127,7 @@ class TrainingConfig(_Settings):
     batch: int = 16
     segment: int = 192
     warm_up: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-3
     weight_decay: float = 0.05
     clip: float = 1.0
     averaging: float = 0.98
