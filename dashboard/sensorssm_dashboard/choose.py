@@ -89,11 +89,11 @@ def around(opened: datetime, cleared: datetime | None) -> tuple[str, datetime]:
 
 
 def span_of(length: str, end: datetime, covered: Span) -> Span:
-    """Return the time axis: `length` up to `end`, or all that is covered."""
+    """Return the time axis: `length` up to `end`, as far as there is something to show."""
     width = SPANS[length]
     if width is None:
         return covered[0], max(_next_minute(covered[1]), covered[0] + timedelta(minutes=1))
-    return end - width, end
+    return max(end - width, covered[0]), end
 
 
 def _next_minute(time: datetime) -> datetime:

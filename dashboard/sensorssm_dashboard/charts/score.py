@@ -28,7 +28,7 @@ def score(
     spans : started, ended, what, colour; shaded behind the lines
     height : px of the plot
     """
-    y = style.value_axis("score", "score", zero=True)
+    y = style.value_axis("score", "score", zero=True, gutter=style.WIDE_GUTTER)
     layers = [
         style.frame(span, title="UTC"),
         *style.shade(spans, span),

@@ -13,8 +13,10 @@ from sensorssm_dashboard import palette
 
 Span = tuple[datetime, datetime]
 
-_GUTTER = 58  # px left of the plot, the same for all, so that charts below each other line up
-_TITLE = 16  # px of a y axis's own title beside it
+#: Px left of the plot, the same for all of a kind, so that charts below each other line up.
+GUTTER: Final = 50
+WIDE_GUTTER: Final = 130
+_TITLE: Final = 16  # px of a y axis's own title beside it
 
 #: A chart's time as text; a tooltip has no scale of its own and would speak browser time.
 WHEN: Final = "utcFormat(toDate(datum.time), '%Y-%m-%d %H:%M') + ' UTC'"
@@ -42,16 +44,23 @@ def frame(span: Span, *, title: str | None = None, ticks: int = 9) -> alt.Chart:
 
 
 def value_axis(
-    field: str, title: str | None, *, zero: bool = False, ticks: int = 4, gutter: int = _GUTTER
+    field: str, title: str | None, *, zero: bool = False, ticks: int = 4, gutter: int = GUTTER
 ) -> alt.Y:
     """Return a y channel with a gutter of fixed width and short number labels."""
-    axis = alt.Axis(minExtent=gutter, maxExtent=gutter, tickCount=ticks, format=".6~g")
+    inner = gutter if title is None else gutter - _TITLE
+    axis = alt.Axis(minExtent=inner, maxExtent=inner, tickCount=ticks, format=".6~g")
     return alt.Y(f"{field}:Q", title=title, axis=axis, scale=alt.Scale(zero=zero))
 
 
 def category_axis(field: str, title: str | None, sort: Any = None) -> alt.Y:
     """Return a y channel of names in the given order, cut where they leave the gutter."""
-    axis = alt.Axis(minExtent=_GUTTER + _TITLE, labelLimit=150, ticks=False, domain=False)
+    axis = alt.Axis(
+        minExtent=WIDE_GUTTER,
+        maxExtent=WIDE_GUTTER,
+        labelLimit=WIDE_GUTTER - 8,
+        ticks=False,
+        domain=False,
+    )
     return alt.Y(f"{field}:N", title=title, axis=axis, sort=sort)
 
 

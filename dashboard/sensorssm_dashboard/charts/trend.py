@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import altair as alt
 import polars as pl
@@ -10,6 +10,8 @@ import polars as pl
 from sensorssm_dashboard import palette
 from sensorssm_dashboard.charts import style
 from sensorssm_dashboard.downsample import thin
+
+_POINTS: Final = 600  # two charts share the width of a page
 
 
 def trend(
@@ -33,21 +35,22 @@ def trend(
     height : px of the plot
     """
     y = style.value_axis("value", unit or "no unit")
-    expected = thin(readings, ["expected"]).rename({"expected": "value"})
+    expected = thin(readings, ["expected"], points=_POINTS).rename({"expected": "value"})
+    measured = thin(readings, ["value"], points=_POINTS)
     dashes = {"color": palette.SLATE, "strokeWidth": 1.1, "strokeDash": [4, 3]}
     layers = [
         style.frame(span, ticks=5),
         *style.shade(spans, span),
         *_band(readings),
         *style.line(expected, y, **dashes),
-        *style.line(thin(readings, ["value"]), y, color=palette.INK, strokeWidth=1.3),
+        *style.line(measured, y, color=palette.INK, strokeWidth=1.2),
         _pointer(readings, y, unit),
     ]
     return style.finished(layers, height, title)
 
 
 def _band(readings: pl.DataFrame) -> list[alt.Chart]:
-    rows = thin(readings, ["lower", "upper"])
+    rows = thin(readings, ["lower", "upper"], points=_POINTS)
     if rows.is_empty():
         return []
     band = alt.Chart(rows).mark_area(color=palette.MIST, opacity=0.75)

@@ -11,6 +11,7 @@ import streamlit as st
 from sensorssm_dashboard import data, health, links, live, palette, text
 from sensorssm_dashboard.charts.alarms import timeline
 from sensorssm_dashboard.choose import around
+from sensorssm_dashboard.journal import JOURNAL, journal
 from sensorssm_pipelines.store import Store
 
 _WHO: Final = "who-acknowledged-last"
@@ -60,7 +61,11 @@ def _to_acknowledge(store: Store, alarms: pl.DataFrame) -> None:
         return
     for alarm in alarms.head(_ROWS).iter_rows(named=True):
         with st.container(
-            border=True, horizontal=True, vertical_alignment="center", key=f"tile-{alarm['id']}"
+            border=True,
+            horizontal=True,
+            wrap=False,
+            vertical_alignment="center",
+            key=f"tile-{alarm['id']}",
         ):
             _alarm(alarm)
             _acknowledge(store, alarm)
@@ -71,8 +76,9 @@ def _to_acknowledge(store: Store, alarms: pl.DataFrame) -> None:
 def _alarm(alarm: Mapping[str, Any]) -> None:
     level = palette.priority(alarm["priority"])
     state = palette.STATES.get(alarm["state"], palette.STATES["CLEARED"])
-    with st.container(width=110, gap="xxsmall"):
+    with st.container(width=96):
         st.badge(level.word, icon=level.icon, color=level.badge)  # pyright: ignore[reportArgumentType]
+    with st.container(width=120):
         st.badge(state.word, icon=state.icon, color=state.badge)  # pyright: ignore[reportArgumentType]
     ended = alarm["cleared"]
     span, until = around(alarm["opened"], ended)
@@ -80,7 +86,7 @@ def _alarm(alarm: Mapping[str, Any]) -> None:
         links.to_asset(alarm["asset"], alarm["asset"], span=span, until=until)
     lasted = "still open" if ended is None else f"lasted {text.duration(ended - alarm['opened'])}"
     st.markdown(
-        f"**{text.plain(alarm['message'] or alarm['rule'])}**  \n"
+        f"**{text.plain(alarm['message'] or alarm['rule'] or 'No message')}**  \n"
         f":gray[{text.instant(alarm['opened'])} · {lasted} · first tag "
         f"{text.plain(alarm['first_tag'] or 'unknown')} · peak {text.number(alarm['peak_score'])}]",
         width="stretch",
@@ -110,33 +116,4 @@ def _acknowledge(store: Store, alarm: Mapping[str, Any]) -> None:
 
 def _journal(alarms: pl.DataFrame) -> None:
     st.subheader("Journal")
-    st.dataframe(
-        journal(alarms),
-        hide_index=True,
-        column_config={
-            "opened": st.column_config.DatetimeColumn("Opened (UTC)", format="YYYY-MM-DD HH:mm"),
-            "peak": st.column_config.NumberColumn("Peak score", format="%.2f"),
-        },
-    )
-
-
-def journal(alarms: pl.DataFrame) -> pl.DataFrame:
-    """Return the alarms as a table for people, the newest first."""
-    rows = [
-        {
-            "opened": alarm["opened"],
-            "priority": palette.priority(alarm["priority"]).word,
-            "state": palette.STATES[alarm["state"]].word if alarm["state"] in palette.STATES
-            else alarm["state"],
-            "asset": text.cell(alarm["asset"]),
-            "first tag": text.cell(alarm["first_tag"]),
-            "lasted": text.duration(alarm["cleared"] - alarm["opened"]) if alarm["cleared"] else "open",
-            "peak": alarm["peak_score"],
-            "message": text.cell(alarm["message"]),
-            "seen by": text.cell(alarm["acknowledged_by"]),
-        }
-        for alarm in alarms.sort("opened", descending=True).iter_rows(named=True)
-    ]  # fmt: skip
-    return pl.DataFrame(rows, infer_schema_length=None).with_columns(
-        pl.col(pl.String).fill_null(text.DASH)
-    )
+    st.dataframe(journal(alarms), hide_index=True, column_config=JOURNAL)

@@ -19,8 +19,8 @@ from sensorssm_pipelines.store import Store
 _TAGS: Final = 12  # charts on one page, of the tags with the largest share of the score
 _HORIZON: Final = timedelta(days=14)  # no forecast in the store looks further ahead
 _KEY: Final = (
-    "Dark line: measured. Dashed: expected one step before, with the band it should stay in. "
-    "Shaded: alarm, in the colour of its priority; violet: known fault. "
+    "Dark: measured. Dashed: expected. Band: where 80 % of the readings were forecast to lie, one "
+    "step ahead. Shaded: alarm, in the colour of its priority; violet: known fault. "
     "The tag with the largest share of the score comes first."
 )
 

@@ -13,9 +13,11 @@ from sensorssm_dashboard import data, health, links, live, palette, text
 from sensorssm_dashboard.charts.alarms import timeline
 from sensorssm_dashboard.charts.score import sparkline
 from sensorssm_dashboard.charts.style import Span
+from sensorssm_dashboard.journal import JOURNAL, journal
 from sensorssm_pipelines.store import Store
 
 _SHOWN: Final = timedelta(days=7)
+_NEWEST: Final = 6  # alarms listed here; the rest have a page of their own
 _WORST_FIRST: Final = (
     health.ALARM, health.SILENT, health.BAD_DATA, health.SEEN, health.UNUSUAL, health.UNKNOWN,
     health.NORMAL,
@@ -127,10 +129,12 @@ def _all_alarms(store: Store, alarms: pl.DataFrame) -> None:
     if covered is None:
         return
     with st.container(horizontal=True, horizontal_alignment="distribute"):
-        st.subheader("Alarms over the whole time")
+        st.subheader(f"Alarms, {text.span(*covered)}")
         links.to_alarms("All alarms")
     if alarms.is_empty():
         st.caption("No alarms so far.")
         return
     chart = timeline(alarms, data.read(store, "labels"), covered)
     st.altair_chart(chart, theme=None, alt="When alarms were open, one row an asset")
+    newest = journal(alarms.sort("opened", descending=True).head(_NEWEST))
+    st.dataframe(newest, hide_index=True, column_config=JOURNAL)

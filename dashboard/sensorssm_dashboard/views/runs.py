@@ -63,18 +63,26 @@ def report_of(stored: str | None) -> Any:
 def _metrics(metrics: pl.DataFrame) -> None:
     if metrics.is_empty():
         return
-    st.subheader("Forecast errors, beside the baselines")
-    table = beside(metrics)
+    st.subheader("Metrics, beside the baselines")
     form = st.column_config.NumberColumn(format="%.3f")
-    models = [name for name, kind in table.schema.items() if kind.is_numeric()]
-    st.dataframe(table, hide_index=True, column_config=dict.fromkeys(models, form))
+    for table in beside(metrics):
+        models = dict.fromkeys(table.columns[2:], form)
+        st.dataframe(table, hide_index=True, height="content", column_config=models)
 
 
-def beside(metrics: pl.DataFrame) -> pl.DataFrame:
-    """Return one row an asset and metric of the newest run, one column a model, ours first."""
+def beside(metrics: pl.DataFrame) -> list[pl.DataFrame]:
+    """Return the newest run's metrics: a row an asset and metric, a column a model, ours first.
+
+    Models that share no metric, as forecasters and detectors, stand in tables of their own.
+    """
     names = pl.col("asset", "model", "metric").map_elements(text.cell, pl.String)
-    shown = metrics.filter(run=metrics["run"].max()).with_columns(names)
-    table = shown.pivot(on="model", index=["asset", "metric"], values="value")
+    newest = metrics.filter(run=metrics["run"].max()).with_columns(names)
+    rows = newest.with_columns(models=pl.col("model").sort().str.join(", ").over("asset", "metric"))
+    return [_pivot(part) for _, part in rows.sort("models").group_by("models", maintain_order=True)]
+
+
+def _pivot(rows: pl.DataFrame) -> pl.DataFrame:
+    table = rows.pivot(on="model", index=["asset", "metric"], values="value")
     models = sorted(table.columns[2:], key=lambda name: (not name.startswith("SSM"), name))
     return table.select("asset", "metric", *models).sort("asset", "metric")
 
@@ -90,7 +98,7 @@ def _faults(store: Store) -> None:
     found = (table["found"] == "✓ found").sum()
     st.subheader(f"Known faults: {found} of {table.height} found")
     when = st.column_config.DatetimeColumn("started (UTC)", format="YYYY-MM-DD HH:mm")
-    st.dataframe(table, hide_index=True, column_config={"started": when})
+    st.dataframe(table, hide_index=True, height="content", column_config={"started": when})
 
 
 def _earlier(runs: pl.DataFrame) -> pl.DataFrame:

@@ -275,16 +275,18 @@ def test_any_priority_has_a_look(value: object, rank: int) -> None:
     assert palette.priority(value) is palette.PRIORITIES[rank]
 
 
-def test_all_charts_share_one_gutter() -> None:
-    """Charts below each other line up: the plot starts at the same pixel."""
-    axes = [
-        encoding["y"]["axis"]
-        for chart in (every_chart()["trend"], every_chart()["score"])
-        for _, encoding, _ in layers(chart)
-        if "axis" in encoding.get("y", {})
-    ]
-    assert {axis["minExtent"] for axis in axes} == {axis["maxExtent"] for axis in axes}
-    assert len({axis["minExtent"] for axis in axes}) == 1
+def gutter(chart: Any) -> set[int]:
+    """Return the pixels left of the plot: the axis and, beside it, its title."""
+    channels = [e["y"] for _, e, _ in layers(chart) if e.get("y", {}).get("axis")]
+    assert all(y["axis"]["minExtent"] == y["axis"]["maxExtent"] for y in channels)
+    return {y["axis"]["minExtent"] + (16 if y.get("title") else 0) for y in channels}
+
+
+def test_charts_below_each_other_line_up() -> None:
+    """Score and heat map start at the same pixel; so do all trends and fans."""
+    drawn = every_chart()
+    assert gutter(drawn["score"]) == gutter(drawn["heat map"]) == {style.WIDE_GUTTER}
+    assert gutter(drawn["trend"]) == gutter(drawn["fan"]) == {style.GUTTER}
 
 
 def test_inside_cuts_nothing_it_should_keep() -> None:

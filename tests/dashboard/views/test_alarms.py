@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sensorssm_dashboard.views.alarms import journal
+from sensorssm_dashboard.journal import journal
 from sensorssm_pipelines.store import Store
 
 

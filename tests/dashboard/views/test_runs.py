@@ -26,9 +26,20 @@ def test_a_run_is_counted_and_judged(build_store, open_page) -> None:
 
 def test_models_stand_beside_each_other(build_store) -> None:
     """One row an asset and metric; each model's number in its own column."""
-    table = beside(build_store().read_metrics())
+    [table] = beside(build_store().read_metrics())
     [row] = table.filter(asset="P-101", metric="MASE").to_dicts()
     assert (row["SSMForecaster"], row["EWMA"]) == (0.71, 1.0)
+
+
+def test_detectors_and_forecasters_stand_apart(build_store) -> None:
+    """Models that share no metric would only leave holes in each other's rows."""
+    found = pl.DataFrame(
+        {"run": "run-1", "asset": "all", "model": ["SSMDetector", "random"], "metric": "f1"}
+    ).with_columns(value=pl.Series([0.8, 0.0]))
+    tables = beside(pl.concat([build_store().read_metrics(), found]))
+    columns = {tuple(table.columns[2:]) for table in tables}
+    assert columns == {("SSMForecaster", "EWMA"), ("SSMDetector", "random")}
+    assert all(table.null_count().sum_horizontal()[0] == 0 for table in tables)
 
 
 def test_an_empty_store_says_so(tmp_path, open_page) -> None:
