@@ -6,9 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from sensorssm.errors import DataError
 from sensorssm.names import ASSET, QUALITY, TAG, TIME, UNIT, VALUE, Quality
-from sensorssm_pipelines.ingest.files import ROW, as_long, scan_file
+from sensorssm_pipelines.ingest.files import ROW, as_long, collect, scan_file
 from sensorssm_pipelines.ingest.quality import quality_class
 from sensorssm_pipelines.ingest.times import utc_time
 from sensorssm_pipelines.recipes.parts import Source
@@ -30,13 +29,7 @@ def read_file(file: Path, source: Source, tags: list[str]) -> pl.DataFrame:
     """
     frame, schema = scan_file(file, source)
     long = as_long(file, frame, schema, source, tags)
-    try:
-        return _typed(long, source).collect(engine="streaming")
-    except pl.exceptions.PolarsError as error:
-        raise DataError(
-            f"{file} cannot be read to its end: {str(error).splitlines()[0]}. "
-            "Check its separator and that no line has more cells than the header."
-        ) from error
+    return collect(_typed(long, source), file)
 
 
 def to_quarantine(readings: pl.DataFrame, file: Path) -> pl.DataFrame:

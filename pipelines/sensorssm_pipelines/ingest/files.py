@@ -15,6 +15,8 @@ from sensorssm_pipelines.recipes.parts import Source
 #: Where a reading stood: its row in the file, counted from 1 below the header.
 ROW = "row"
 _FILE_NAME = "{file}"
+#: What reading a damaged file raises; a torn Parquet page makes the reader panic.
+_DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
 def find_files(source: Source) -> list[Path]:
@@ -48,7 +50,7 @@ def scan_file(file: Path, source: Source) -> tuple[pl.LazyFrame, pl.Schema]:
     try:
         frame = _scan(file, source)
         schema = frame.collect_schema()
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except _DAMAGE as error:
         raise _unreadable(file, error) from error
     repeated = [name for name in schema if re.fullmatch(r".+_duplicated_\d+", name)]
     if repeated:
@@ -56,6 +58,17 @@ def scan_file(file: Path, source: Source) -> tuple[pl.LazyFrame, pl.Schema]:
             f"{file} has two columns named {repeated[0].rsplit('_', 2)[0]!r}. Rename one."
         )
     return frame, schema
+
+
+def collect(frame: pl.LazyFrame, file: Path) -> pl.DataFrame:
+    """Run a query over a scanned file; DataError where the file turns out to be damaged."""
+    try:
+        return frame.collect(engine="streaming")
+    except _DAMAGE as error:
+        raise DataError(
+            f"{file} cannot be read to its end: {str(error).splitlines()[0]}. Check its encoding, "
+            "its separator, and that no line has more cells than the header."
+        ) from error
 
 
 def as_long(
@@ -163,10 +176,12 @@ def _require_numbers(name: str, frame: pl.LazyFrame, schema: pl.Schema, file: Pa
     if dtype == pl.String:
         held = pl.col(name).is_not_null()
         number = pl.col(name).str.strip_chars().str.replace(",", ".").cast(pl.Float64, strict=False)
-        some = frame.select(
-            held.any().alias("held"), number.is_not_null().any().alias("number"),
+        facts = frame.select(
+            held.any().alias("held"),
+            number.is_not_null().any().alias("number"),
             pl.col(name).filter(held).first().alias("first"),
-        ).collect(engine="streaming").row(0, named=True)  # fmt: skip
+        )
+        some = collect(facts, file).row(0, named=True)
         if some["number"] or not some["held"]:
             return
         dtype = f"text such as {some['first']!r}"
@@ -176,7 +191,7 @@ def _require_numbers(name: str, frame: pl.LazyFrame, schema: pl.Schema, file: Pa
     )
 
 
-def _unreadable(file: Path, error: Exception) -> DataError:
+def _unreadable(file: Path, error: BaseException) -> DataError:
     if file.stat().st_size == 0:
         return DataError(f"{file} is empty (0 bytes). Export it again, or list it in exclude.")
     return DataError(

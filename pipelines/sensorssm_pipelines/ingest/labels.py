@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from sensorssm.names import ASSET, TIME
-from sensorssm_pipelines.ingest.files import asset_of, scan_file
+from sensorssm_pipelines.ingest.files import asset_of, collect, scan_file
 from sensorssm_pipelines.ingest.times import utc_time
 from sensorssm_pipelines.recipes.parts import Source
 
@@ -26,7 +26,7 @@ def read_labels(file: Path, source: Source) -> pl.DataFrame:
         marked.alias("marked"),
     ).drop_nulls(TIME)
     runs = (
-        rows.collect()
+        collect(rows, file)
         .sort(ASSET, TIME, maintain_order=True)
         .with_columns(
             pl.col("marked").rle_id().over(ASSET).alias("run"),

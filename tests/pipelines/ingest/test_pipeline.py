@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sensorssm.errors import DataError, MissingFileError, UnknownTagError
+from sensorssm.errors import DataError, MissingFileError, SensorSSMError, UnknownTagError
 from sensorssm_pipelines.ingest import Ingested, ingest, to_wide
 from sensorssm_pipelines.recipes import Recipe, parse_recipe
 
@@ -375,3 +375,48 @@ def test_semicolons_and_decimal_commas(tmp_path: Path, extra: str) -> None:
     (tmp_path / "w.csv").write_bytes("\ufefftime;a\r\n2026-01-01 00:00:00;1,5\r\n".encode())
     text = WIDE.replace('asset = "p"\n', 'asset = "p"\n' + extra)
     assert ingest(recipe(tmp_path / "w.csv", text)).readings["value"].to_list() == [1.5]
+
+
+TOKENS = [
+    b"\x00", b"\xff", b"\xef\xbb\xbf", b"\r\n", b"\n", b'"', b",", b";", b"1e999", b"-", b"nan",
+    b"9" * 400, b"'; DROP TABLE", b"\xe2\x80\xae", b"2026-13-45", b"99999-01-01T00:00:00Z",
+    b"0001-01-01T00:00:00Z",
+]  # fmt: skip
+
+
+def damage(content: bytes, rng: random.Random) -> bytes:
+    """Return `content` with some bytes changed, cut, dropped, or replaced by awkward words."""
+    damaged = bytearray(content)
+    for _ in range(rng.randrange(1, 6)):
+        at, kind = rng.randrange(len(damaged) + 1), rng.randrange(4)
+        if kind == 0:
+            damaged[at:at] = rng.choice(TOKENS)
+        elif kind == 1:
+            damaged = damaged[:at] or bytearray(b"x")
+        elif kind == 2 and at < len(damaged):
+            damaged[at] = rng.randrange(256)
+        else:
+            del damaged[at : at + rng.randrange(30)]
+    return bytes(damaged)
+
+
+@pytest.mark.parametrize("layout", ["long", "wide"])
+def test_a_damaged_file_is_refused_or_accounted_for(tmp_path: Path, layout: str) -> None:
+    """Whatever happened to a file's bytes, it is refused in our words or every row is counted."""
+    times = [(START + timedelta(minutes=k)).isoformat() for k in range(20)]
+    long = "".join(f"p,a,{time},{k / 7:.3f},192,bar\n" for k, time in enumerate(times))
+    wide = "".join(f"{time},{k / 7:.3f},{k}\n" for k, time in enumerate(times))
+    content, text = {
+        "long": ("asset,tag,time,value,quality,unit\n" + long, LONG),
+        "wide": ("time,a,b\n" + wide, WIDE),
+    }[layout]
+    path, rng, refused = tmp_path / "h.csv", random.Random(0), 0
+    for _ in range(150):
+        path.write_bytes(damage(content.encode(), rng))
+        try:
+            account = ingest(recipe(path, text)).account
+        except SensorSSMError:
+            refused += 1
+        else:
+            assert account.rows_in == account.rows_out + account.deduplicated + account.quarantined
+    assert 10 < refused < 140  # else the damage was always fatal, or never
