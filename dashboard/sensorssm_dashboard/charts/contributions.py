@@ -15,37 +15,59 @@ _COLUMNS: Final = 160  # cells across; a finer grid is not seen on a screen
 _ROWS: Final = 16
 
 
+def blamed(readings: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
+    """Return `readings` with ``blame``: a tag's contribution, faded while the score is low.
+
+    While all is well some tag still has the largest share of a small score. Blame is the share
+    times score over threshold, at most 1, so that colour is left for what matters.
+
+    Parameters
+    ----------
+    readings : DataFrame with time, tag, contribution (0 to 1)
+    scores : DataFrame with time, score, threshold
+    """
+    ratio = (pl.col("score") / pl.col("threshold")).clip(0, 1)
+    ratios = scores.select("time", _ratio=ratio).unique("time")
+    return readings.join(ratios, on="time", how="left", maintain_order="left").select(
+        pl.exclude("_ratio"), blame=pl.col("contribution") * pl.col("_ratio")
+    )
+
+
+def worst_first(shares: pl.DataFrame) -> list[str]:
+    """Return the tags, those with the most ``blame`` first."""
+    total = pl.col("blame").filter(pl.col("blame").is_finite()).sum()
+    tags = shares.group_by("tag").agg(total=total)
+    return tags.sort("total", "tag", descending=[True, False])["tag"].to_list()
+
+
 def binned(shares: pl.DataFrame, span: style.Span) -> pl.DataFrame:
-    """Return the largest ``contribution`` of each tag in each of at most 160 equal bins of time.
+    """Return the largest ``blame`` of each tag in each of at most 160 equal bins of time.
 
     The largest, not the mean: an hour's fault must still be seen when a month is on the screen.
-    Rows: tag, started, ended, contribution; the sixteen tags with the largest share, worst first.
+    Rows: tag, started, ended, blame; of the sixteen tags with the most blame.
     """
+    origin = int(span[0].timestamp() * 1e6)
     width = max((span[1] - span[0]) / _COLUMNS, timedelta(minutes=1))
-    micro = int(width / timedelta(microseconds=1))
-    offset = pl.col("time").dt.epoch("us") - int(span[0].timestamp() * 1e6)
-    started = (offset // micro * micro + int(span[0].timestamp() * 1e6)).cast(shares.schema["time"])
-    cells = (
-        shares.filter(pl.col("contribution").is_finite())
+    steps = (pl.col("time").dt.epoch("us") - origin) // int(width / timedelta(microseconds=1))
+    started = (steps * int(width / timedelta(microseconds=1)) + origin).cast(shares.schema["time"])
+    return (
+        shares.filter(pl.col("blame").is_finite(), pl.col("tag").is_in(worst_first(shares)[:_ROWS]))
         .group_by("tag", started=started)
-        .agg(pl.col("contribution").max())
+        .agg(pl.col("blame").max())
         .with_columns(ended=pl.min_horizontal(pl.col("started") + width, pl.lit(span[1])))
+        .select("tag", "started", "ended", "blame")
+        .sort("tag", "started")
     )
-    worst = cells.group_by("tag").agg(total=pl.col("contribution").sum())
-    tags = worst.sort("total", "tag", descending=[True, False]).head(_ROWS)
-    return tags.join(cells, on="tag", how="inner").sort(
-        ["total", "tag", "started"], descending=[True, False, False]
-    ).select("tag", "started", "ended", "contribution")  # fmt: skip
 
 
 def heat_map(shares: pl.DataFrame, span: style.Span) -> Any:
-    """Return a heat map of `shares` (time, tag, contribution 0 to 1), the worst tag on top."""
+    """Return a heat map of `shares` (time, tag, blame 0 to 1), the worst tag on top."""
     cells = binned(shares, span)
-    order = cells["tag"].unique(maintain_order=True).to_list()
-    title = "Which tag: share of the score, from none (white) to all of it (brown)"
+    order = worst_first(shares)[:_ROWS]
+    title = "Which tag: its share of the score, faded while the score is below its threshold"
     scale = alt.Scale(domain=[0, 1], range=_SHADES, interpolate="rgb")
     when = style.WHEN.replace("datum.time", "datum.started")
-    shown = style.tooltips({"contribution": "Share"}, ".0%")
+    shown = style.tooltips({"blame": "Share, faded"}, ".0%")
     layers = [
         style.frame(span, title="UTC"),
         alt.Chart(cells)
@@ -55,9 +77,9 @@ def heat_map(shares: pl.DataFrame, span: style.Span) -> Any:
             x=style.STARTED,
             x2="ended:T",
             y=style.category_axis("tag", None, sort=order),
-            color=alt.Color("contribution:Q", scale=scale, legend=None),
+            color=alt.Color("blame:Q", scale=scale, legend=None),
             # Closes the seams between neighbouring cells.
-            stroke=alt.Stroke("contribution:Q", scale=scale, legend=None),
+            stroke=alt.Stroke("blame:Q", scale=scale, legend=None),
             tooltip=[*shown, alt.Tooltip("tag:N", title="Tag")],
         ),
     ]

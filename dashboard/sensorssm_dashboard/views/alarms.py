@@ -76,17 +76,17 @@ def _to_acknowledge(store: Store, alarms: pl.DataFrame) -> None:
 def _alarm(alarm: Mapping[str, Any]) -> None:
     level = palette.priority(alarm["priority"])
     state = palette.STATES.get(alarm["state"], palette.STATES["CLEARED"])
-    with st.container(width=96):
+    with st.container(width=120, gap="xxsmall"):
         st.badge(level.word, icon=level.icon, color=level.badge)  # pyright: ignore[reportArgumentType]
-    with st.container(width=120):
         st.badge(state.word, icon=state.icon, color=state.badge)  # pyright: ignore[reportArgumentType]
     ended = alarm["cleared"]
     span, until = around(alarm["opened"], ended)
-    with st.container(width=110):
+    with st.container(width=90):
         links.to_asset(alarm["asset"], alarm["asset"], span=span, until=until)
     lasted = "still open" if ended is None else f"lasted {text.duration(ended - alarm['opened'])}"
+    what, stop, advice = (alarm["message"] or alarm["rule"] or "No message").partition(". ")
     st.markdown(
-        f"**{text.plain(alarm['message'] or alarm['rule'] or 'No message')}**  \n"
+        f"**{text.plain(what)}**{stop}{text.plain(advice)}  \n"
         f":gray[{text.instant(alarm['opened'])} · {lasted} · first tag "
         f"{text.plain(alarm['first_tag'] or 'unknown')} · peak {text.number(alarm['peak_score'])}]",
         width="stretch",

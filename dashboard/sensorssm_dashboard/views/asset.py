@@ -9,19 +9,19 @@ import polars as pl
 import streamlit as st
 
 from sensorssm_dashboard import choose, data, health, live, text
-from sensorssm_dashboard.charts.contributions import heat_map
+from sensorssm_dashboard.charts.contributions import blamed, heat_map, worst_first
 from sensorssm_dashboard.charts.forecast import fan
 from sensorssm_dashboard.charts.score import score
 from sensorssm_dashboard.charts.style import Span
 from sensorssm_dashboard.charts.trend import trend
 from sensorssm_pipelines.store import Store
 
-_TAGS: Final = 12  # charts on one page, of the tags with the largest share of the score
+_TAGS: Final = 12  # charts on one page, of the tags with the most blame
 _HORIZON: Final = timedelta(days=14)  # no forecast in the store looks further ahead
 _KEY: Final = (
     "Dark: measured. Dashed: expected. Band: where 80 % of the readings were forecast to lie, one "
     "step ahead. Shaded: alarm, in the colour of its priority; violet: known fault. "
-    "The tag with the largest share of the score comes first."
+    "The tag with the largest part in the score comes first."
 )
 
 
@@ -75,13 +75,13 @@ def _charts(store: Store, asset: str, span: Span, alarms: pl.DataFrame) -> None:
     labels = data.read(store, "labels", asset)
     spans = pl.concat([data.label_spans(labels), data.alarm_spans(alarms)])
     scores = data.read(store, "scores", asset, *span)
-    readings = data.explained(store, asset, span)
+    readings = blamed(data.explained(store, asset, span), scores)
     if scores.is_empty():
         st.info(f"No scores from {text.span(*span)}. Choose another span.")
     else:
         chart = score(scores, span, spans=spans)
         st.altair_chart(chart, theme=None, alt=f"Score of {asset} against its threshold")
-    if readings["contribution"].count():
+    if readings["blame"].count():
         chart = heat_map(readings, span)
         st.altair_chart(chart, theme=None, alt="Share of each tag in the score over time")
     tags, forecasts = st.tabs(["Tags", "Forecast"], key="view", bind="query-params")
@@ -101,18 +101,11 @@ def _trends(
         return
     st.caption(_KEY)
     grid = st.grid(columns=2, min_column_width=420, gap="small")
-    for tag in _by_share(readings)[:_TAGS]:
+    for tag in worst_first(readings)[:_TAGS]:
         unit, about = _known(store, asset, tag)
         title = f"{tag}  {about}".strip()
         chart = trend(readings.filter(tag=tag), span, title=title, unit=unit, spans=spans)
         grid.altair_chart(chart, theme=None, alt=f"{title}, measured and expected")
-
-
-def _by_share(readings: pl.DataFrame) -> list[str]:
-    """Return the tags, those with the largest share of the score first."""
-    share = pl.col("contribution").fill_nan(None).sum()
-    worst = readings.group_by("tag").agg(share=share)
-    return worst.sort("share", "tag", descending=[True, False])["tag"].to_list()
 
 
 def _known(store: Store, asset: str, tag: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ import pytest
 from sensorssm_dashboard import data, palette
 from sensorssm_dashboard.charts import style
 from sensorssm_dashboard.charts.alarms import timeline
-from sensorssm_dashboard.charts.contributions import binned, heat_map
+from sensorssm_dashboard.charts.contributions import binned, blamed, heat_map, worst_first
 from sensorssm_dashboard.charts.forecast import fan
 from sensorssm_dashboard.charts.score import score, sparkline
 from sensorssm_dashboard.charts.trend import trend
@@ -102,7 +102,7 @@ def test_a_trend_without_any_reading_is_an_empty_frame() -> None:
 def every_chart() -> dict[str, Any]:
     frame = readings()
     scores = pl.DataFrame({"time": frame["time"], "score": frame["value"], "threshold": 30.0})
-    shares = frame.select("time", tag=pl.lit("TI-1"), contribution=pl.lit(0.5))
+    shares = frame.select("time", tag=pl.lit("TI-1"), blame=pl.lit(0.5))
     ahead = frame.tail(10).select(
         "time", origin=pl.lit(hours(38)), q10="lower", q50="value", q90="upper"
     )
@@ -212,21 +212,32 @@ def test_the_heat_map_keeps_the_largest_share_of_a_bin() -> None:
     )
     share = np.full(n, 0.1)
     share[5_000] = 0.9
-    frame = pl.DataFrame({"time": time, "tag": "TI-1", "contribution": share})
+    frame = pl.DataFrame({"time": time, "tag": "TI-1", "blame": share})
     cells = binned(frame, (time[0], time[-1]))
     assert cells.height <= 161
-    [worst] = cells.filter(contribution=0.9).iter_rows(named=True)
+    [worst] = cells.filter(blame=0.9).iter_rows(named=True)
     assert worst["started"] <= time[5_000] < worst["ended"]
 
 
 def test_the_heat_map_puts_the_worst_tag_on_top() -> None:
     """Order follows the sum of the shares, not the alphabet."""
-    frame = pl.DataFrame(
-        {"time": [hours(1)] * 3, "tag": ["A", "B", "C"], "contribution": [0.1, 0.2, 0.7]}
-    )
-    assert binned(frame, SPAN)["tag"].to_list() == ["C", "B", "A"]
+    frame = pl.DataFrame({"time": [hours(1)] * 3, "tag": ["A", "B", "C"], "blame": [0.1, 0.2, 0.7]})
+    assert worst_first(frame) == ["C", "B", "A"]
     *_, (_, encoding, _) = layers(heat_map(frame, SPAN))
     assert encoding["y"]["sort"] == ["C", "B", "A"]
+
+
+def test_blame_fades_while_all_is_well() -> None:
+    """A whole share of a small score is little; above the threshold the share is the blame."""
+    frame = pl.DataFrame(
+        {"time": [hours(n) for n in range(5)], "tag": "TI-1", "contribution": [0.8] * 5}
+    )
+    scores = pl.DataFrame(
+        {"time": frame["time"], "score": [0.0, 0.5, 2.0, 9.0, None], "threshold": 2.0}
+    )
+    assert blamed(frame, scores)["blame"].to_list() == [0.0, 0.2, 0.8, 0.8, None]
+    assert blamed(frame, scores.clear())["blame"].null_count() == 5
+    assert blamed(frame.clear(), scores).is_empty()
 
 
 def test_a_fan_ends_the_past_at_its_origin() -> None:
@@ -249,7 +260,7 @@ def test_a_short_alarm_has_a_mark_of_its_own() -> None:
 @pytest.mark.parametrize("name", ["<script>x</script>", "a.b[0]", 'it\'s "quoted"', "$x$", "a\\b"])
 def test_hostile_tag_names_are_values_never_expressions(name: str) -> None:
     """A name appears as data and as a title, and no field or formula is built from it."""
-    frame = pl.DataFrame({"time": [hours(1)], "tag": [name], "contribution": [1.0]})
+    frame = pl.DataFrame({"time": [hours(1)], "tag": [name], "blame": [1.0]})
     spec = heat_map(frame, SPAN).to_dict()
     for layer in spec["layer"]:
         assert name not in str(layer.get("transform", ""))
