@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorssm.estimators.learning import Lesson, Series, learn
+from sensorssm.estimators.learning import Lesson, Series, Tail, learn
 from sensorssm.estimators.selection import (
     Choice,
     choose,
@@ -19,6 +19,7 @@ from sensorssm.estimators.selection import (
 )
 from sensorssm.models.linear import LinearForecast
 from sensorssm.models.memory import Features, MemoryState
+from sensorssm.models.readout import Sums
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -37,6 +38,7 @@ class Attempt:
     plans : per asset, the block (n,) of every row; linears : per block, a forecast that has not
         seen it
     ends : per asset, the memory after its last row; kept : per asset, the kept rows
+    sums : over all training rows; tails : per asset, the rows to learn from later
     """
 
     lesson: Lesson
@@ -50,6 +52,8 @@ class Attempt:
     plans: list[IntArray]
     linears: dict[int, LinearForecast]
     kept: list[IntArray]
+    sums: Sums
+    tails: list[Tail]
 
     def or_better(self, other: Attempt) -> Attempt:
         """Return `other` where it is surely better on the held-back rows, else this one.
@@ -64,14 +68,15 @@ class Attempt:
 
     def _absolute_error(self, blocks: IntArray) -> FloatArray:
         error = np.abs(self.residual) / self.scale
-        return np.array([np.nanmean(error[self.block == block]) for block in blocks])
+        return np.array([float(np.nanmean(error[self.block == block])) for block in blocks])
 
 
 def attempt(lesson: Lesson, series: Sequence[Series], scale: FloatArray) -> Attempt:
     """Learn `series` by `lesson`."""
     learned = learn(lesson, series)
     choice = choose(learned, scale, lesson.bases)
-    weights = solve(training_sums(learned), scale, choice, lesson.bases)
+    taught = training_sums(learned)
+    weights = solve(taught, scale, choice, lesson.bases)
     linear = _linear(lesson, weights, choice)
     linears = {
         fold.judge: linear
@@ -95,6 +100,8 @@ def attempt(lesson: Lesson, series: Sequence[Series], scale: FloatArray) -> Atte
         learned.plans,
         linears,
         learned.kept.rows,
+        taught,
+        learned.tails,
     )
 
 

@@ -11,7 +11,6 @@ from threadpoolctl import ThreadpoolController
 
 from sensorssm.estimators.attempt import Attempt, attempt
 from sensorssm.estimators.learning import Lesson, Series
-from sensorssm.estimators.selection import Choice
 from sensorssm.estimators.selective_memory import corrected, fit_correction
 from sensorssm.estimators.spikes import distrust
 from sensorssm.estimators.stream import AssetState, ForecastModel
@@ -31,11 +30,11 @@ FEW_HOLES = 0.01
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted model, where each asset stands, and the settings that were chosen."""
+    """A fitted model, where each asset stands, and what it was solved from."""
 
     model: ForecastModel
     states: list[AssetState]
-    choice: Choice
+    attempt: Attempt
 
 
 def fit_model(
@@ -79,7 +78,7 @@ def fit_model(
         AssetState(memory, tracker.copy(), state)
         for memory, state in zip(best.ends, states, strict=True)
     ]
-    return Fit(ForecastModel(linear, conformal, correction), ends, best.choice)
+    return Fit(ForecastModel(linear, conformal, correction), ends, best)
 
 
 def _best_attempt(

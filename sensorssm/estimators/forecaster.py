@@ -16,10 +16,11 @@ from sensorssm.estimators.answers import empty_like, forecast_answer, predict_an
 from sensorssm.estimators.base import ModelFolder, WindowEstimator
 from sensorssm.estimators.checks import check_origins, refuse_empty_tags
 from sensorssm.estimators.fitting import fit_model
+from sensorssm.estimators.growth import Growth
 from sensorssm.estimators.learning import Series
 from sensorssm.estimators.model_parts import model_from_arrays, model_to_arrays
 from sensorssm.estimators.seasonality import resolve_seasons
-from sensorssm.estimators.stream import AssetState, ForecastStream, check_horizon
+from sensorssm.estimators.stream import AssetState, ForecastModel, ForecastStream, check_horizon
 from sensorssm.frames import Window
 
 FloatArray = NDArray[np.float64]
@@ -111,7 +112,34 @@ class SSMForecaster(ModelFolder, WindowEstimator):
         self._model = fit.model
         self.season_ = fit.model.linear.seasons
         self._states = dict(zip(series, fit.states, strict=True))
+        self._growth = Growth(fit.attempt, list(series))
         self._seen = empty_like(X if X_val is None else X_val)
+        return self
+
+    def partial_fit(self, X: Any, y: None = None, *, times: Any = None, groups: Any = None) -> Self:
+        """Learn on from rows that follow what was seen; the first call is `fit`.
+
+        Settings stay as `fit` chose them, and so does the calibration, which adapts online. A new
+        asset in `groups` starts from nothing.
+
+        Raises
+        ------
+        ConfigError : a loaded model; its folder does not hold what it was solved from.
+        """
+        if not hasattr(self, "_model"):
+            return self.fit(X, times=times, groups=groups)
+        if self._growth is None:
+            raise ConfigError(
+                "a loaded model cannot learn on: its folder holds no sums of its readings. "
+                "Call update() to go on with it as it is, or fit() on all readings."
+            )
+        window = self._window(X, times=times, groups=groups)
+        for rows in _assets(window):
+            rows = self._following(rows, self._end_ns.get(rows.asset))
+            self._growth.read(rows.asset, rows.values, rows.elapsed)
+        self.update(X, times=times, groups=groups)
+        old = self._model
+        self._model = ForecastModel(self._growth.improve(old.linear), old.conformal, old.correction)
         return self
 
     def predict(self, X: Any, *, times: Any = None, groups: Any = None) -> Any:
@@ -313,7 +341,7 @@ class SSMForecaster(ModelFolder, WindowEstimator):
             self.feature_names_in_ = np.array(config["tags"], dtype=object)
         self.period_s_ = config["period_s"]
         self._end_ns = dict(config["ends"])
-        self._seen = None
+        self._seen = self._growth = None
         self._states = {}
         for i, name in enumerate(config["assets"]):
             prefix = f"state.{i}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +79,14 @@ class Lesson:
         return Bases(self.seasons, self.horizon, self.memory.last_column, self.memory.ring)
 
 
+class Tail(NamedTuple):
+    """The last rows of an asset, whose horizon has yet to be read, and the memory before them."""
+
+    memory: MemoryState
+    values: FloatArray
+    elapsed: FloatArray
+
+
 @dataclass(frozen=True)
 class Learned:
     """The outcome of a pass. Block numbers: 0.. are training, then margins, then judging rows."""
@@ -85,6 +94,7 @@ class Learned:
     sums: Sums
     kept: Kept
     ends: list[MemoryState]
+    tails: list[Tail]
     plans: list[IntArray]
     train_blocks: int
 
@@ -106,18 +116,37 @@ def learn(lesson: Lesson, series: Sequence[Series]) -> Learned:
     columns = lesson.horizon + sum(min(season, lesson.horizon) for season in lesson.seasons)
     judged = (lesson.bases.count, lesson.horizon)
     sums = Sums.empty(TRAIN_BLOCKS + 2, tags, lesson.memory.feature_count, columns, judged)
-    kept, ends = Kept(), []
+    kept, ends, tails = Kept(), [], []
     rows = sum(int(np.count_nonzero(_judges(plan))) for plan in plans)
     stride = max(1, rows // _kept_rows(lesson, tags))
     for one, plan in zip(series, plans, strict=True):
-        ends.append(_learn_one(lesson, one, plan, stride, sums, kept))
-    return Learned(sums, kept, ends, plans, TRAIN_BLOCKS)
+        end, tail = _learn_one(lesson, one, plan, stride, sums, kept)
+        ends.append(end)
+        tails.append(tail)
+    return Learned(sums, kept, ends, tails, plans, TRAIN_BLOCKS)
 
 
-def chunks(rows: int, floats_a_row: int) -> Iterator[slice]:
-    """Cut `rows` into slices whose features fit the memory that a pass may take."""
+def learn_on(lesson: Lesson, tail: Tail, sums: Sums) -> Tail:
+    """Add the rows of `tail` that have their horizon by now to a single block of sums; return
+    what is left."""
+    targets = Targets.of(tail.values, tail.elapsed)
+    ready = targets.origins(lesson.horizon)
+    memory = tail.memory.copy()
+    size = row_floats(lesson.memory, len(lesson.start), 3 * lesson.horizon)
+    for cut in chunks(ready, size):
+        rows = np.arange(cut.start, cut.stop)
+        features = lesson.memory.advance(
+            tail.values[cut], tail.elapsed[cut], memory, rows=rows - cut.start, gate=lesson.gate
+        )
+        _add(lesson, sums, features, targets, rows, np.zeros(len(rows), dtype=np.int64))
+    return Tail(memory, tail.values[ready:].copy(), tail.elapsed[ready:].copy())
+
+
+def chunks(rows: int, floats_a_row: int, border: int = 0) -> Iterator[slice]:
+    """Cut `rows` into slices whose features fit the memory that a pass may take; also at `border`."""
     size = max(16, CHUNK_FLOATS // max(floats_a_row, 1))
-    return (slice(at, min(at + size, rows)) for at in range(0, rows, size))
+    for low, high in ((0, border), (border, rows)):
+        yield from (slice(at, min(at + size, high)) for at in range(low, high, size))
 
 
 def row_floats(memory: Memory, tags: int, horizon: int) -> int:
@@ -156,8 +185,8 @@ def _blocks(series: Series, lesson: Lesson) -> IntArray:
 
 def _learn_one(
     lesson: Lesson, series: Series, plan: IntArray, stride: int, sums: Sums, kept: Kept
-) -> MemoryState:
-    """Read one asset; return the state after its last row."""
+) -> tuple[MemoryState, Tail]:
+    """Read one asset; return the memory after its last row, and the rows to learn from later."""
     state = lesson.memory.init_state(lesson.start)
     targets = Targets.of(series.lessons, series.elapsed)
     observed = Targets.of(series.values, series.elapsed)
@@ -166,7 +195,11 @@ def _learn_one(
     keep[kept.rows[-1]] = True
     tags = series.values.shape[1]
     size = row_floats(lesson.memory, tags, 3 * lesson.horizon)
-    for cut in chunks(len(plan), size):
+    ready = targets.origins(lesson.horizon)
+    before = state.copy()
+    for cut in chunks(len(plan), size, ready):
+        if cut.start == ready:
+            before = state.copy()
         inside = np.flatnonzero(plan[cut] >= 0)
         features = lesson.memory.advance(
             series.values[cut], series.elapsed[cut], state, rows=inside, gate=lesson.gate
@@ -178,7 +211,7 @@ def _learn_one(
             kept.block.append(plan[rows[chosen]])
             kept.truth.append(observed.after_all(rows[chosen], lesson.horizon))
             kept.features.append(features.at(chosen))
-    return state
+    return state, Tail(before, series.values[ready:].copy(), series.elapsed[ready:].copy())
 
 
 def _add(

@@ -41,12 +41,12 @@ class Correction:
     size: FloatArray
     usual: FloatArray
 
-    def start(self) -> State:
-        """Return the state before any reading."""
+    def start(self, level: FloatArray) -> State:
+        """Return the state before any reading; `level` (M,) is the first forecast."""
         columns = inputs_of(len(self.size), self.usual.shape[1])
         _, state = self.selective.correct(np.zeros((0, columns), np.float32))
         return state | {
-            "before": np.full(len(self.size), np.nan),
+            "before": level.copy(),
             "coefficients": np.zeros(self.selective.limit_.shape),
         }
 
@@ -165,7 +165,7 @@ def corrected(
     state after its last row."""
     residual, states, at = attempt.residual.copy(), [], 0
     for one, kept in zip(series, attempt.kept, strict=True):
-        state = correction.start()
+        state = correction.start(attempt.linear.start)
         for cut, features in _passes(attempt.linear, one):
             ahead = attempt.linear.forecast(features, 1)[:, 0]
             coefficients = correction.read(features, one.values[cut], ahead, state)
@@ -179,7 +179,7 @@ def corrected(
 
 def _inputs(correction: Correction, linear: LinearForecast, series: Series) -> NDArray[np.float32]:
     """Return what the selective model reads of one asset, (n, F)."""
-    state: State = {"before": np.full(len(correction.size), np.nan)}
+    state: State = {"before": linear.start}
     parts = []
     for cut, features in _passes(linear, series):
         ahead = linear.forecast(features, 1)[:, 0]

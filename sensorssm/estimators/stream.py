@@ -97,7 +97,7 @@ class ForecastModel:
     def start(self) -> AssetState:
         """Return the state of an asset of which nothing has been read."""
         memory = self.linear.memory.init_state(self.linear.start)
-        selective = {} if self.correction is None else self.correction.start()
+        selective = {} if self.correction is None else self.correction.start(self.linear.start)
         return AssetState(memory, self.conformal.init_state(), selective)
 
     def advance(

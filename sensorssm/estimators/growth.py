@@ -1,0 +1,43 @@
+"""Learning on: later readings added to the sums that a readout is solved from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorssm.estimators.attempt import Attempt
+from sensorssm.estimators.learning import Tail, learn_on
+from sensorssm.estimators.selection import solve
+from sensorssm.models.linear import LinearForecast
+
+FloatArray = NDArray[np.float64]
+
+
+class Growth:
+    """The sums of a fit, and each asset's rows that have yet to see their horizon.
+
+    The settings stay as they were chosen. For those, adding readings later gives the weights that
+    all readings at once would have given.
+    """
+
+    def __init__(self, attempt: Attempt, assets: list[str]) -> None:
+        self._lesson, self._choice = attempt.lesson, attempt.choice
+        self._sums, self._scale = attempt.sums, attempt.scale
+        self._tails = dict(zip(assets, attempt.tails, strict=True))
+
+    def read(self, asset: str, values: FloatArray, elapsed: FloatArray) -> None:
+        """Take in rows (n, M) that follow what was read of `asset`; an unknown one is new."""
+        tail = self._tails.get(asset)
+        if tail is not None:
+            values = np.concatenate([tail.values, values])
+            elapsed = np.concatenate([tail.elapsed, elapsed])
+        memory = self._lesson.memory.init_state(self._lesson.start) if tail is None else tail.memory
+        self._tails[asset] = learn_on(self._lesson, Tail(memory, values, elapsed), self._sums)
+
+    def improve(self, linear: LinearForecast) -> LinearForecast:
+        """Return `linear` with the weights that follow from everything read so far."""
+        weights = solve(self._sums, self._scale, self._choice, self._lesson.bases)
+        beyond = linear.horizon - self._lesson.horizon
+        return replace(linear, weights=np.pad(weights, ((0, 0), (0, 0), (0, beyond))))

@@ -1,0 +1,73 @@
+"""Learning on: later rows add up to what all rows at once would have taught."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sensorssm.errors import ConfigError
+from sensorssm.estimators.attempt import attempt
+from sensorssm.estimators.forecaster import SSMForecaster
+from sensorssm.estimators.growth import Growth
+from sensorssm.estimators.learning import Lesson, Series
+from sensorssm.models.memory import plan_memory
+
+
+def readings(rows: int) -> np.ndarray:
+    """Return two seasonal tags with holes."""
+    rng = np.random.default_rng(4)
+    wave = np.sin(np.arange(rows) * np.pi / 6)
+    X = np.stack([wave, -wave], axis=1) + 0.3 * rng.standard_normal((rows, 2))
+    X[rng.random(X.shape) < 0.05] = np.nan
+    return X
+
+
+@pytest.mark.parametrize("cuts", [(1750,), (1750, 1751, 1755, 1900), (1970,)])
+def test_sums_of_parts_are_sums_of_the_whole(cuts: tuple[int, ...]) -> None:
+    """Any cuts, even shorter than the horizon, give the sums of one pass over all rows."""
+    X = readings(2000)
+    lesson = Lesson(plan_memory((12,), 2000, 4), (12,), 24, np.nanmean(X, axis=0))
+    whole = attempt(lesson, [Series(X, np.ones(2000), 2000)], np.ones(2))
+    first = attempt(lesson, [Series(X[: cuts[0]], np.ones(cuts[0]), cuts[0])], np.ones(2))
+
+    growth = Growth(first, ["pump"])
+    for low, high in zip(cuts, (*cuts[1:], 2000), strict=True):
+        growth.read("pump", X[low:high], np.ones(high - low))
+
+    np.testing.assert_array_equal(growth._sums.rows, whole.sums.rows)
+    # The same products in other groups: rounding only, of sums of about 2000 terms.
+    np.testing.assert_allclose(growth._sums.zz, whole.sums.zz, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(growth._sums.zy, whole.sums.zy, rtol=1e-9, atol=1e-9)
+
+
+def test_learning_on_helps_and_goes_on_where_it_ended() -> None:
+    """After `partial_fit` forecasts start after the new rows, with other weights than before."""
+    X = readings(1200)
+    model = SSMForecaster(horizon=12, season=12).fit(X[:600])
+    before = model._model.linear.weights.copy()
+    model.partial_fit(X[600:])
+
+    assert (model._model.linear.weights != before).any()
+    np.testing.assert_allclose(model.forecast(), model.forecast_from(X, [-1])[0], rtol=1e-12)
+
+
+def test_the_first_call_is_a_fit() -> None:
+    """`partial_fit` on a fresh estimator is `fit`."""
+    X = readings(400)
+    first = SSMForecaster(horizon=6, season=12).partial_fit(X)
+
+    np.testing.assert_array_equal(
+        first.forecast(), SSMForecaster(horizon=6, season=12).fit(X).forecast()
+    )
+
+
+def test_a_loaded_model_says_that_it_cannot_learn_on(tmp_path: Path) -> None:
+    """The folder does not hold the sums; the error says what can be done instead."""
+    X = readings(400)
+    SSMForecaster(horizon=6, season=12).fit(X).save(tmp_path)
+    loaded = SSMForecaster.load(tmp_path)
+
+    with pytest.raises(ConfigError, match=r"Call update\(\)"):
+        loaded.partial_fit(X)
