@@ -12,7 +12,7 @@ from sensorssm_dashboard import palette
 from sensorssm_dashboard.charts import style
 
 _COLUMNS: Final = 160  # cells across; a finer grid is not seen on a screen
-_ROWS: Final = 16
+_ROWS: Final = 10
 
 
 def blamed(readings: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
@@ -44,7 +44,7 @@ def binned(shares: pl.DataFrame, span: style.Span) -> pl.DataFrame:
     """Return the largest ``blame`` of each tag in each of at most 160 equal bins of time.
 
     The largest, not the mean: an hour's fault must still be seen when a month is on the screen.
-    Rows: tag, started, ended, blame; of the sixteen tags with the most blame.
+    Rows: tag, started, ended, blame; of the ten tags with the most blame.
     """
     origin = int(span[0].timestamp() * 1e6)
     width = max((span[1] - span[0]) / _COLUMNS, timedelta(minutes=1))
@@ -83,7 +83,7 @@ def heat_map(shares: pl.DataFrame, span: style.Span) -> Any:
             tooltip=[*shown, alt.Tooltip("tag:N", title="Tag")],
         ),
     ]
-    return style.finished(layers, 20 * max(len(order), 1), title)
+    return style.finished(layers, 19 * max(len(order), 1), title)
 
 
 _SHADES: Final = [palette.PAPER, "#ecdcc6", "#c48a4a", "#6e3a08"]
