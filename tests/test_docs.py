@@ -33,3 +33,25 @@ def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
     """Every relative link and picture is a file of the project."""
     for target in LINK.findall(page.read_text()):
         assert (page.parent / target).exists(), f"{page.name} -> {target}"
+
+
+def test_every_recipe_key_is_on_the_recipes_page() -> None:
+    """A setting that the page does not name is not finished."""
+    from sensorssm_pipelines.recipes.parts import Part
+
+    page = (ROOT / "docs" / "recipes.md").read_text()
+    keys = {key for part in Part.__subclasses__() for key in part.model_fields}
+    assert len(keys) > 30
+    assert not [key for key in sorted(keys) if f"`{key}`" not in page and f"[{key}]" not in page]
+
+
+def test_every_command_is_in_the_guide() -> None:
+    """A command that the guide does not name is not finished."""
+    from sensorssm_pipelines.cli import main
+
+    guide = (ROOT / "docs" / "guide.md").read_text()
+    assert not [
+        name
+        for name in main.commands
+        if f"`sensorssm {name}" not in guide.replace("`, `", "`, `sensorssm ")
+    ]
