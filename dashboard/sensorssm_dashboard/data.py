@@ -63,6 +63,14 @@ def covered(store: Store, asset: str | None = None) -> tuple[datetime, datetime]
     return None
 
 
+def scores(
+    store: Store, asset: str, start: datetime | None = None, end: datetime | None = None
+) -> pl.DataFrame:
+    """Return an asset's scores by one model: where several have scored it, the newest rows' one."""
+    rows = read(store, "scores", asset, start, end)
+    return rows if rows.is_empty() else rows.filter(model=rows["model"][-1])
+
+
 def explained(store: Store, asset: str, span: tuple[datetime, datetime]) -> pl.DataFrame:
     """Return what was read and expected within `span`; a store without a model has no expected."""
     rows = read(store, "explanations", asset, *span)

@@ -9,7 +9,9 @@ import streamlit as st
 from sensorssm_dashboard import text
 
 
-def to_asset(asset: str, label: str, *, span: str | None = None, until: datetime | None = None):
+def to_asset(
+    asset: str, label: str, *, span: str | None = None, until: datetime | None = None
+) -> None:
     """Draw a link to the asset's page, at the given span and end when they are given."""
     query = {"asset": asset}
     if span is not None:

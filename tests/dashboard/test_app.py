@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import sensorssm_dashboard
@@ -74,6 +75,7 @@ def test_a_damaged_history_file_is_one_line(build_store, monkeypatch) -> None:
 
 def test_the_garbage_is_frozen_once(build_store, monkeypatch) -> None:
     """What was imported is out of the collector's sight, so a rerun's collection is cheap."""
+    st.cache_resource.clear()
     run_app(monkeypatch, build_store().path)
     assert gc.get_freeze_count() > 50_000
     gc.unfreeze()

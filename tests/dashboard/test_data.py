@@ -45,6 +45,16 @@ def test_covered_prefers_scores_and_falls_back_to_readings(build_store, tmp_path
     assert data.covered(Store(tmp_path / "empty")) is None
 
 
+def test_scores_of_two_models_are_not_mixed(build_store) -> None:
+    """A line through both would zigzag; the model that scored last is shown."""
+    store = build_store()
+    other = store.read_scores("P-101").with_columns(model=pl.lit("a-old"), score=pl.lit(9.0))
+    store.write_scores(other.head(500))
+    shown = data.scores(store, "P-101")
+    assert shown["model"].unique().to_list() == ["ssm"]
+    assert shown["time"].is_unique().all()
+
+
 @pytest.mark.parametrize("lasted", [0, 1, 5, 30, 200, 2_000])
 def test_around_shows_an_alarm_whole(lasted: float) -> None:
     """The span around an alarm of up to four weeks holds its start and its end."""

@@ -74,7 +74,7 @@ def _head(store: Store, asset: str, alarms: pl.DataFrame) -> None:
 def _charts(store: Store, asset: str, span: Span, alarms: pl.DataFrame) -> None:
     labels = data.read(store, "labels", asset)
     spans = pl.concat([data.label_spans(labels), data.alarm_spans(alarms)])
-    scores = data.read(store, "scores", asset, *span)
+    scores = data.scores(store, asset, *span)
     readings = blamed(data.explained(store, asset, span), scores)
     if scores.is_empty():
         st.info(f"No scores from {text.span(*span)}. Choose another span.")

@@ -103,7 +103,7 @@ def _tile(
         st.caption("No scores yet: fit a model and score this asset.")
         return
     span = (newest - _SHOWN, newest)
-    scores = data.read(store, "scores", name, span[0])
+    scores = data.scores(store, name, span[0])
     alarms = data.read(store, "alarms", name)
     chart = sparkline(scores, span, spans=data.alarm_spans(alarms))
     st.altair_chart(chart, theme=None, alt=f"Score of {name} against its threshold")
