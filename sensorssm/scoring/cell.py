@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
+BLEND = 0.25  # how much of the blame is the norm's own decomposition; the rest is r^2 / variance
 QUIET = 2.0  # a score below this lets the slow reference follow: p > 0.01
 CLIP = 50.0  # a scaled reading beyond this says no more, and must not fill the memory
 SEEN, SCORE, HEAD = 0, 1, 2  # state: rows since the start, the last score; then the memory
@@ -216,13 +217,15 @@ def _combine(cell: Cell, stats: FloatArray, weights: FloatArray) -> float:
     statistics at once, while a lawful change of the plant tends to upset one of them.
     """
     count = stats.size
-    total = 0.0
+    total, squares = 0.0, 0.0
     for c in range(count):
         strength = evidence(cell.knots[c], cell.levels[c], cell.slope[c], stats[c])
         weights[c] = cell.votes[c] * strength
         total += weights[c]
+        squares += weights[c] ** 2
     for c in range(count):
-        weights[c] = weights[c] / total if total > 0.0 else cell.votes[c]
+        # Squared, so that the statistic that speaks up is heard over the murmur of the others.
+        weights[c] = weights[c] ** 2 / squares if squares > 0.0 else cell.votes[c]
     return total
 
 
@@ -316,10 +319,11 @@ def advance(
         at += 1
     if known:
         for i in range(tags):
-            if cell.precision[i, i] > 0.0:
-                # Half by the norm's own decomposition, half alone: survives correlation both ways.
-                part = max(residual[i] * pull[i], 0.0) + residual[i] ** 2 / cell.spread[i]
-                blame[i] += cell.energy_gain[0] * (0.5 * part - blame[i])
+            # A tag that only informs does not score, but may well be what went wrong.
+            surprise = (z[i] - ahead[i]) ** 2 / cell.spread[i]
+            part = (1.0 - BLEND) * surprise + BLEND * max(residual[i] * pull[i], 0.0)
+            if cell.fixed[i] == 0.0:
+                blame[i] += cell.energy_gain[0] * (part - blame[i])
     shift_blame = np.zeros((cell.shift_gain.size, tags))
     for k in range(cell.shift_gain.size):
         gain = cell.shift_gain[k]
@@ -331,7 +335,7 @@ def advance(
         for i in range(tags):
             norm += mean[i] * pull[i]
             if cell.precision[i, i] > 0.0:
-                shift_blame[k, i] = pull[i] ** 2 / cell.precision[i, i]
+                shift_blame[k, i] = mean[i] ** 2 / cell.spread[i]
         stats[at] = _log(norm / dof)
         at += 1
 
@@ -402,7 +406,7 @@ def _share(
     for k in range(cell.shift_gain.size):
         _add_share(shares, shift_blame[k], weights[events + k])
     first = events + cell.shift_gain.size
-    part = np.zeros(tags)
+    part = np.empty(tags)
     for k in range(cell.peer_gain.size):
         for i in range(tags):
             off = peer[k * tags + i] - cell.peer_mean[k, i]
