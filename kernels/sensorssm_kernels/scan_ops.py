@@ -12,7 +12,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from sensorssm_kernels.scan_plan import saved_shape
+from sensorssm_kernels.scan_plan import saved_dtype, saved_shape
 from sensorssm_kernels.scan_ref import selective_scan_ref
 from sensorssm_kernels.scan_rows import count_rows
 
@@ -135,4 +135,5 @@ scan_backward_op.register_autograd(_second_backward, setup_context=_keep_for_sec
 def _saved(u, A, B, cu_seqlens, keep: bool, backend: str) -> Tensor:
     """Return an empty tensor shaped as the states that `backend` keeps."""
     shape = saved_shape(backend, u.shape, A, B.shape[-1], cu_seqlens)
-    return u.new_empty(shape if keep else (0, *shape[1:]), dtype=torch.float32)
+    dtype = saved_dtype(backend, u.dtype)
+    return u.new_empty(shape if keep else (0, *shape[1:]), dtype=dtype)

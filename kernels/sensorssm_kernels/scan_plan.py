@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from sensorssm_kernels.scan_rows import count_chunks
@@ -26,6 +27,27 @@ def saved_shape(backend: str, shape, A: Tensor, states: int, cu_seqlens: Tensor 
     return chunks, states, dim
 
 
+def saved_dtype(backend: str, readings: torch.dtype) -> torch.dtype:
+    """Return the dtype of kept states: float32, but on a GPU bfloat16 when the readings are.
+
+    A backward restarts from a kept state for one chunk; gradients of bfloat16 readings end in
+    bfloat16 anyway, and kept states are most of the memory that training takes.
+    """
+    half = backend == "triton" and readings == torch.bfloat16
+    return torch.bfloat16 if half else torch.float32
+
+
 def triton_chunk(states: int) -> int:
-    """Return the steps between states kept by the Triton forward."""
-    return 8 if states <= 16 else 4
+    """Return the steps between states kept by the Triton forward: a block of its backward."""
+    return triton_tile(states)["T"]
+
+
+def triton_tile(states: int) -> dict[str, int]:
+    """Return steps and channels of the backward's tile for a state size.
+
+    N * BD * T is at most 1,024 elements, 32 a lane: more spills. T is not under BD, so that sums
+    over the channels can be spread over them.
+    """
+    if states <= 16:
+        return {"BD": 8, "T": 16 if states <= 8 else 8}
+    return {"BD": 4, "T": 8 if states <= 32 else 4}
