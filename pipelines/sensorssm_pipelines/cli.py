@@ -5,7 +5,7 @@ Commands import what they need when they run, so that ``sensorssm --help`` answe
 
 from __future__ import annotations
 
-import subprocess
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -174,7 +174,9 @@ def dashboard(store: Path, port: int) -> None:
         )
     Store(store, read_only=True)
     click.echo(f"dashboard of {store} on http://localhost:{port} (Ctrl-C ends it)")
-    sys.exit(subprocess.call(_dashboard_command(store, port)))
+    sys.stdout.flush()
+    words = _dashboard_command(store, port)
+    os.execv(words[0], words)  # in this process's place: a signal meant for it reaches it
 
 
 def _dashboard_command(store: Path, port: int) -> list[str]:

@@ -177,7 +177,7 @@ def test_the_dashboard_starts_streamlit_on_the_store(
 ) -> None:
     Store(tmp_path)
     started: list[list[str]] = []
-    monkeypatch.setattr(cli.subprocess, "call", lambda words: started.append(words) or 0)
+    monkeypatch.setattr(cli.os, "execv", lambda program, words: started.append(words))
     assert call("dashboard", "--store", tmp_path, "--port", 8600).exit_code == 0
     words = started[0]
     assert "streamlit" in words and str(tmp_path) in words and "8600" in words
