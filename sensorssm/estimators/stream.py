@@ -74,12 +74,12 @@ class Seen(NamedTuple):
     Attributes
     ----------
     features : of the linear memory
-    shift : (k, M, K, levels) calibration; empty where only points are asked for
+    width : (k, M, K) calibration, see `TrackerState`
     coefficients : (k, B, M) of the selective correction; empty without one
     """
 
     features: Features
-    shift: FloatArray
+    width: FloatArray
     coefficients: FloatArray
 
 
@@ -112,10 +112,10 @@ class ForecastModel:
             if self.correction is not None:
                 steps = self.conformal.dispersion.knots - 1
                 points += self.correction.at(coefficients, steps)
-            shift = self.conformal.advance(
+            width = self.conformal.advance(
                 values[cut], features.slot, points, features.spread, state.tracker, inside
             )
-            parts.append(Seen(features.at(inside), shift, coefficients[inside]))
+            parts.append(Seen(features.at(inside), width, coefficients[inside]))
         return _join(parts) if len(parts) > 1 else parts[0]
 
     def points(
@@ -148,7 +148,7 @@ class ForecastModel:
         features = self.linear.memory.look(state.memory)
         none = np.empty((0, len(self.linear.start)))
         coefficients = state.selective.get("coefficients", none)
-        return Seen(features, state.tracker.shift[None], coefficients[None])
+        return Seen(features, state.tracker.width[None], coefficients[None])
 
     def forecast(self, seen: Seen, horizon: int | None, quantiles: ArrayLike | None) -> FloatArray:
         """Return (k, H, M), or with quantiles (k, H, M, Q), in each tag's unit.
@@ -164,7 +164,7 @@ class ForecastModel:
         if quantiles is None:
             return point
         levels = check_levels(quantiles)
-        return self.conformal.quantiles(point, seen.features.spread, seen.shift, levels)
+        return self.conformal.quantiles(point, seen.features.spread, seen.width, levels)
 
     def _cuts(
         self, values: FloatArray, rows: IntArray, horizon: int = 0

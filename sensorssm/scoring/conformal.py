@@ -1,16 +1,17 @@
-"""Forecast quantiles that stay honest online: held-back residuals, moved by matured ones.
+"""Forecast intervals that stay honest online: held-back residuals, widened by matured ones.
 
 A quantile of a forecast is the point forecast plus an offset times a scale that is known at the
 origin (`sensorssm.scoring.dispersion`). The offsets come from residuals that the fit held back.
-Online, each reading that arrives judges the
-forecasts made for it 1, 2, .. H steps before: an offset that was exceeded too often moves up, one
-that was exceeded too seldom moves down. Only residuals that have matured are used, a few knots of
-the horizon stand for all of it, and so a reading costs O(1).
+Online, each reading that arrives judges the forecasts made for it 1, 2, .. H steps before: where
+intervals missed too often all offsets spread from their median, where they missed too seldom they
+close up. Only residuals that have matured are used, a few knots of the horizon stand for all of it,
+and so a reading costs O(1). The median is left alone: chasing it with residuals that are a horizon
+old cost up to a tenth of the CRPS on long horizons.
 
 References
 ----------
 Gibbs and Candes 2021, arXiv:2106.00170 (adaptive conformal inference); Angelopoulos, Candes and
-Tibshirani 2023, arXiv:2307.16895 (quantile tracking).
+Tibshirani 2023, arXiv:2307.16895 (tracking with a rate).
 """
 
 from __future__ import annotations
@@ -33,9 +34,14 @@ IntArray = NDArray[np.int64]
 LEVELS = np.array(
     [0.005, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975, 0.995]
 )
-#: Share of the central 80 % width that one miss can move an offset by, at step 1. Residuals h steps
-#: ahead overlap, so that h of them tell little more than one: their share falls as 1 / sqrt(h).
-RATE = 0.02
+#: How much a miss moves the logarithm of the width, at step 1. Residuals h steps ahead overlap, so
+#: that h of them tell little more than one: their share falls as 1 / sqrt(h).
+RATE = 0.05
+#: The intervals that are judged: those between the levels 0.1 and 0.9, and 0.3 and 0.7.
+WIDE, NARROW = (3, 11), (5, 9)
+MEDIAN = 7
+#: The width stays within these times the fitted one, as a logarithm.
+NARROWEST, WIDEST = math.log(0.25), math.log(4.0)
 NEVER = -1.0
 
 
@@ -61,13 +67,13 @@ class TrackerState(NamedTuple):
 
     Attributes
     ----------
-    shift : (M, K, Q) how far each offset has moved, in scales
+    width : (M, K) logarithm of how much wider than fitted the intervals are
     points : (R, M, K) the point forecasts of the last R grid slots
     scales : (R, M, K) the scales they were made with
     slots : (R,) the slots they were made in
     """
 
-    shift: FloatArray
+    width: FloatArray
     points: FloatArray
     scales: FloatArray
     slots: FloatArray
@@ -92,10 +98,10 @@ class Conformal:
 
     def init_state(self) -> TrackerState:
         """Return the state before any forecast."""
-        tags, horizon, levels = self.offsets.shape
+        tags, horizon, _ = self.offsets.shape
         knots, slots = len(self.dispersion.knots), horizon + 1
         return TrackerState(
-            np.zeros((tags, knots, levels)),
+            np.zeros((tags, knots)),
             np.zeros((slots, tags, knots)),
             np.ones((slots, tags, knots)),
             np.full(slots, NEVER),
@@ -110,7 +116,7 @@ class Conformal:
         state: TrackerState,
         rows: IntArray,
     ) -> FloatArray:
-        """Judge old forecasts by `values`, take in new ones; return the shifts after `rows`.
+        """Judge old forecasts by `values`, take in new ones; return the widths after `rows`.
 
         Parameters
         ----------
@@ -121,33 +127,34 @@ class Conformal:
 
         Returns
         -------
-        (k, M, K, Q), in scales
+        (k, M, K)
         """
         knots = self.dispersion.knots
         offsets = self.offsets[:, knots - 1].astype(np.float64)
-        out = np.empty((len(rows), *state.shift.shape))
+        out = np.empty((len(rows), *state.width.shape))
         scales = self.dispersion.at_knots(spread)
-        track(values, slots, points, scales, knots, offsets, LEVELS, RATE, rows, *state, out)
+        rates = RATE / np.sqrt(knots)
+        track(values, slots, points, scales, knots, offsets, rates, rows, *state, out)
         return out
 
     def quantiles(
-        self, point: FloatArray, spread: FloatArray, shift: FloatArray, levels: FloatArray
+        self, point: FloatArray, spread: FloatArray, width: FloatArray, levels: FloatArray
     ) -> FloatArray:
         """Return quantiles (k, H, M, Q), increasing in Q.
 
         Parameters
         ----------
-        point : (k, H, M); spread : (k, M, P); shift : (k, M, K, len(LEVELS)); levels : (Q,)
+        point : (k, H, M); spread : (k, M, P); width : (k, M, K); levels : (Q,)
         """
         horizon = point.shape[1]
-        mix = _between_levels(levels)
         reach = between_knots(self.dispersion.knots, horizon)
-        moved = np.einsum("hk,nmkl,lq->nhmq", reach, shift, mix, optimize=True)
-        moved += read_offsets(self.offsets[:, :horizon], levels)
-        moved *= self.dispersion.at_steps(spread, horizon)[..., None]
-        moved += point[..., None]
-        moved.sort(axis=-1)
-        return moved
+        wider = np.exp(np.einsum("hk,nmk->nhm", reach, width))[..., None]
+        offsets = self.offsets[:, :horizon]
+        middle = offsets[:, :, MEDIAN].T[..., None].astype(np.float64)
+        out = middle + (read_offsets(offsets, levels) - middle) * wider
+        out *= self.dispersion.at_steps(spread, horizon)[..., None]
+        out += point[..., None]
+        return out
 
 
 def fit_offsets(scaled: FloatArray) -> NDArray[np.float32]:
@@ -186,8 +193,8 @@ def _between_levels(levels: FloatArray) -> FloatArray:
 
 @njit(cache=True, nogil=True)
 def track(
-    values, slots, points, scales, knots, offsets, levels, rate, rows,
-    shift, old_points, old_scales, old_slots, out,
+    values, slots, points, scales, knots, offsets, rates, rows,
+    width, old_points, old_scales, old_slots, out,
 ):  # fmt: skip
     """Fold `Conformal.advance` over the rows; shapes as there, the state is overwritten."""
     room = len(old_slots)
@@ -201,21 +208,21 @@ def track(
             for c in range(values.shape[1]):
                 if math.isfinite(values[t, c]):
                     miss = (values[t, c] - old_points[place, c, k]) / old_scales[place, c, k]
-                    _move(shift[c, k], offsets[c, k], levels, miss, rate / math.sqrt(knots[k]))
+                    step = rates[k] * _surprise(miss, offsets[c, k], math.exp(width[c, k]))
+                    width[c, k] = min(max(width[c, k] + step, NARROWEST), WIDEST)
         place = int(slots[t]) % room
         old_slots[place] = slots[t]
         old_points[place] = points[t]
         old_scales[place] = scales[t]
         if taken < len(rows) and rows[taken] == t:
-            out[taken] = shift
+            out[taken] = width
             taken += 1
 
 
 @njit(cache=True, nogil=True)
-def _move(shift, offsets, levels, miss, rate):
-    """Move each offset by the step of its pinball loss, at a rate in central widths."""
-    count = len(levels)
-    width = offsets[count - 4] - offsets[3]
-    for q in range(count):
-        below = 1.0 if miss <= offsets[q] + shift[q] else 0.0
-        shift[q] += rate * width * (levels[q] - below)
+def _surprise(miss, offsets, wider):
+    """Return how far outside the judged intervals a scaled residual is, 0 on average."""
+    far = (miss - offsets[MEDIAN]) / wider + offsets[MEDIAN]
+    wide = 1.0 if far < offsets[WIDE[0]] or far > offsets[WIDE[1]] else 0.0
+    narrow = 1.0 if far < offsets[NARROW[0]] or far > offsets[NARROW[1]] else 0.0
+    return 0.5 * (wide - 0.2) + 0.5 * (narrow - 0.6)

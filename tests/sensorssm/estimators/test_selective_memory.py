@@ -89,7 +89,7 @@ def test_a_correction_changes_every_road_to_a_forecast(
     np.testing.assert_allclose(
         corrected.predict(readings)[1:], corrected.forecast_from(readings, np.arange(499), 1)[:, 0]
     )
-    assert np.abs(seen.shift - bare.shift).max() > 0
+    assert np.abs(seen.width - bare.width).max() > 0
 
 
 def test_a_correction_is_saved_and_snapshots_hold_its_state(

@@ -33,7 +33,7 @@ def conformal(rng: np.random.Generator) -> Conformal:
 
 
 def advance(conformal: Conformal, values: np.ndarray, slots: np.ndarray | None = None):
-    """Run the tracker over forecasts of 0 and return the shift after every row."""
+    """Run the tracker over forecasts of 0 and return the width after every row."""
     rows, tags = values.shape
     knots = len(conformal.dispersion.knots)
     slots = np.arange(rows, dtype=float) if slots is None else slots
@@ -50,37 +50,38 @@ def advance(conformal: Conformal, values: np.ndarray, slots: np.ndarray | None =
 def test_the_tracker_is_the_sum_of_matured_misses(
     conformal: Conformal, rng: np.random.Generator
 ) -> None:
-    """Each offset moves by level minus hit for every matured reading, and by no other."""
-    values = rng.standard_normal((40, 2)) + 1
+    """Each matured reading widens by what it missed of two intervals; no other one counts."""
+    values = 1.5 * rng.standard_normal((40, 2)) + 1
     values[10, 0] = np.nan
     found = advance(conformal, values)
 
     for k, knot in enumerate(conformal.dispersion.knots):
         for tag in range(2):
             offset = conformal.offsets[tag, knot - 1].astype(float)
-            step = RATE / np.sqrt(knot) * (offset[-4] - offset[3])
-            shift = np.zeros(len(LEVELS))
-            for row in range(40):
-                if row >= knot and np.isfinite(values[row, tag]):
-                    shift = shift + step * (LEVELS - (values[row, tag] <= offset + shift))
-                np.testing.assert_allclose(found[row, tag, k], shift, atol=1e-12)
+            middle, width = offset[LEVELS == 0.5], 0.0
+            for row in range(knot, 40):
+                if np.isfinite(values[row, tag]):
+                    quantile = middle + (offset - middle) * np.exp(width)
+                    outside = (values[row, tag] < quantile) | (values[row, tag] > quantile[::-1])
+                    wide, narrow = outside[LEVELS == 0.1][0], outside[LEVELS == 0.3][0]
+                    width += RATE / np.sqrt(knot) * ((wide - 0.2) / 2 + (narrow - 0.6) / 2)
+                np.testing.assert_allclose(found[row, tag, k], width, atol=1e-12)
 
 
 def test_slots_that_were_skipped_judge_nothing(conformal: Conformal) -> None:
-    """A reading whose origin, h steps before, is not on the grid moves no offset at h."""
+    """A reading whose origin, h steps before, is not on the grid moves no width at h."""
     values = np.full((3, 2), 9.0)
     found = advance(conformal, values, slots=np.array([0.0, 2.0, 5.0]))
 
-    moved = np.flatnonzero(found[-1, 0].any(axis=1))
-    assert list(conformal.dispersion.knots[moved]) == [2, 3, 5]
+    assert list(conformal.dispersion.knots[found[-1, 0] != 0]) == [2, 3, 5]
 
 
 def test_coverage_returns_after_a_shift(conformal: Conformal, rng: np.random.Generator) -> None:
     """When residuals become twice as wide, intervals widen until they cover 80 % again."""
     values = 2.0 * rng.standard_normal((6000, 2))
-    shift = advance(conformal, values)
+    width = advance(conformal, values)
     fan = conformal.quantiles(
-        np.zeros((6000, HORIZON, 2)), np.ones((6000, 2, 1)), shift, np.array([0.1, 0.9])
+        np.zeros((6000, HORIZON, 2)), np.ones((6000, 2, 1)), width, np.array([0.1, 0.9])
     )
 
     def coverage(first: int, last: int) -> float:
@@ -97,10 +98,9 @@ def test_coverage_returns_after_a_shift(conformal: Conformal, rng: np.random.Gen
 
 def test_quantiles_are_ordered_and_read_between_levels(conformal: Conformal) -> None:
     """Quantiles rise with the level, and one between two kept levels lies between their values."""
-    shift = np.zeros((1, 2, len(conformal.dispersion.knots), len(LEVELS)))
-    shift[..., 3] = 10.0  # one offset pushed past the others
+    width = np.full((1, 2, len(conformal.dispersion.knots)), 0.7)
     levels = np.array([0.05, 0.1, 0.15, 0.2, 0.9])
-    fan = conformal.quantiles(np.zeros((1, 4, 2)), np.ones((1, 2, 1)), shift, levels)
+    fan = conformal.quantiles(np.zeros((1, 4, 2)), np.ones((1, 2, 1)), width, levels)
 
     assert fan.shape == (1, 4, 2, 5)
     assert np.all(np.diff(fan, axis=-1) >= 0)
