@@ -335,7 +335,7 @@ def advance(
         for i in range(tags):
             norm += mean[i] * pull[i]
             if cell.precision[i, i] > 0.0:
-                shift_blame[k, i] = mean[i] ** 2 / cell.spread[i]
+                shift_blame[k, i] = pull[i] ** 2 / cell.precision[i, i]
         stats[at] = _log(norm / dof)
         at += 1
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-OPENING = 5  # rows of an event that say who moved first
+OPENING = 5  # rows of an event, or its first quarter, that say who moved first
 TOP = 3  # tags named
 
 
@@ -68,7 +68,8 @@ def _describe(started: int, ended: int, scores: FloatArray, shares: FloatArray) 
     inside = slice(started, ended)
     weight = np.nan_to_num(scores[inside])[:, None]
     blame = (weight * shares[inside]).sum(axis=0)
-    first = shares[started : min(started + OPENING, ended)].sum(axis=0)
+    opening = slice(started, min(started + max(OPENING, (ended - started) // 4), ended))
+    first = (np.nan_to_num(scores[opening])[:, None] * shares[opening]).sum(axis=0)
     return Event(
         started=started,
         ended=ended,

@@ -49,7 +49,7 @@ def test_an_event_does_not_cross_into_the_next_asset() -> None:
 def test_who_moved_first_is_not_who_is_blamed_most() -> None:
     scores = np.full(40, 5.0)
     shares = np.tile([0.1, 0.8, 0.1], (40, 1))
-    shares[:5] = [0.0, 0.1, 0.9]
+    shares[:10] = [0.0, 0.1, 0.9]
     (event,) = describe_events(np.array([[0, 40]]), scores, shares)
     assert (event.first_tag, event.tags[0]) == (2, 1)
 
