@@ -45,6 +45,7 @@ def convert(readings: pl.DataFrame, tags: list[Tag]) -> tuple[pl.DataFrame, pl.D
 
 
 def foreign_units(readings: pl.DataFrame, files: list[Path]) -> pl.DataFrame:
+    """Return readings whose unit is of another quantity, as rows of the quarantine table."""
     names = pl.col(FILE).replace_strict(
         dict(enumerate(f.name for f in files)), return_dtype=pl.String
     )

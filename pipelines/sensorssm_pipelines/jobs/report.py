@@ -52,6 +52,7 @@ def as_text(report: RunReport) -> str:
 
 
 def ingest_text(report: IngestReport) -> str:
+    """Return where every reading went, and how fast."""
     account = report.account
     lines = [
         (
@@ -71,11 +72,13 @@ def ingest_text(report: IngestReport) -> str:
 
 
 def fit_text(report: FitReport) -> str:
+    """Return what was fitted, on how much, and how long it took."""
     took = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in report.seconds.items())
     return f"Fitted {report.assets} assets on {report.rows:,} rows: {took}"
 
 
 def backtest_text(report: BacktestReport) -> str:
+    """Return the forecast errors beside those of the baselines."""
     rows = [
         [
             model + (f" at {horizon}" if len(report.horizons) > 1 else ""),
@@ -86,8 +89,10 @@ def backtest_text(report: BacktestReport) -> str:
         for model in (MODEL, *BASELINES)
     ]
     head = ["forecast", "MASE", "pinball", "MSE", "MAE", "in 80 % band"]
+    steps = " or ".join(map(str, report.horizons))
     title = (
-        f"Forecasts from {report.origins:,} origins (errors in spreads of each tag; less is better)"
+        f"Forecasts of {steps} steps from {report.origins:,} origins (errors in spreads of each "
+        "tag: less is better; the band should hold 80 %)"
     )
     return f"{title}\n{table(head, rows)}"
 
@@ -153,7 +158,7 @@ def _delay(minutes: float | None) -> str:
         return ""
     if minutes < 1:
         return f"{60 * minutes:.0f} s"
-    return f"{minutes:.0f} min" if minutes < 600 else f"{minutes / 60:.1f} h"
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
