@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from sensorssm_kernels.backends import choose_backend
 from sensorssm_kernels.scan import selective_scan
+from sensorssm_kernels.scan_checks import check_scan
+from sensorssm_kernels.step_ops import step_op, step_ref
 
 
 def selective_step(
@@ -39,9 +42,27 @@ def selective_step(
     y : Tensor, shape (B, D), dtype of u
     state : Tensor, shape (B, D, N)
     """
-    y, state = selective_scan(
-        u[:, None], delta[:, None], A, B[:, None], C[:, None], D_skip,
-        None if z is None else z[:, None], delta_bias,
-        delta_softplus=delta_softplus, initial_state=state, backend=backend,
+    given = (state, u, delta, A, B, C, D_skip, z, delta_bias)
+    check_scan(
+        *(_as_context(name, x) for name, x in zip(_READINGS, given[1:], strict=True)),
+        state, None, None, look=False,
     )  # fmt: skip
-    return y[:, 0], state
+    chosen = choose_backend(backend, *given)
+    if chosen == "triton":
+        return step_op(*given, delta_softplus)
+    if chosen == "cpu":
+        y, new = selective_scan(
+            *(_as_context(name, x) for name, x in zip(_READINGS, given[1:], strict=True)),
+            delta_softplus=delta_softplus, initial_state=state, backend=backend,
+        )  # fmt: skip
+        return y[:, 0], new
+    return step_ref(*given, softplus=delta_softplus)
+
+
+_READINGS = ("u", "delta", "A", "B", "C", "D_skip", "z", "delta_bias")
+
+
+def _as_context(name: str, tensor: Tensor | None) -> Tensor | None:
+    """Return a reading as a context of one step; parameters as they are."""
+    is_reading = name in ("u", "delta", "B", "C", "z")
+    return tensor[:, None] if is_reading and isinstance(tensor, Tensor) else tensor

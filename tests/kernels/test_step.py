@@ -25,6 +25,19 @@ def test_stepping_equals_scanning(form: str, drop: tuple[str, ...]) -> None:
     assert error(state, last) < 1e-6
 
 
+def test_the_kernel_equals_the_definition(backend: str) -> None:
+    """Both fast backends, with rates per state and per channel, bare and with everything."""
+    for form in ("full", "shared"):
+        for drop in ((), ("D_skip", "z", "delta_bias")):
+            x = scan_arguments(3, 1, 21, 5, form=form, device=device_of(backend))
+            state = x.pop("initial_state")
+            now = {k: v[:, 0] if v.ndim == 3 else v for k, v in x.items() if k not in drop}
+            found = selective_step(state, **now, backend=backend)
+            wanted = selective_step(state, **now, backend="reference")
+            for a, b in zip(found, wanted, strict=True):
+                assert error(a, b) < 1e-6
+
+
 def test_the_state_given_is_left_alone() -> None:
     """The caller keeps the old state: a step that is thrown away has no effect."""
     x = scan_arguments(3, 1, 5, 4)
