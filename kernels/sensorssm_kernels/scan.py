@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from sensorssm_kernels import scan_rules  # noqa: F401  registers vmap and autocast
 from sensorssm_kernels.backends import choose_backend
 from sensorssm_kernels.scan_checks import check_scan
+from sensorssm_kernels.scan_fixed import fixed_scan
 from sensorssm_kernels.scan_ops import needs_states, scan_op
 from sensorssm_kernels.scan_ref import selective_scan_ref
+
+_FFT_LENGTH = 32  # fixed parameters: from this length on a convolution beats a loop
 
 
 def selective_scan(
@@ -36,7 +40,8 @@ def selective_scan(
         h[t] = exp(delta[t] A) h[t-1] + delta[t] B[t] u[t]
         y[t] = (sum_n C[t, n] h[t, n] + D_skip u[t]) silu(z[t])
 
-    Differentiable in every tensor, the initial and the last state included. The time between
+    With `delta` (D,) and `B`, `C` (D, N) nothing changes in time: a convolution runs instead, by
+    FFT. Differentiable in every tensor, the initial and the last state included. The time between
     readings enters through `delta`: with `delta_softplus=False`, pass softplus(raw) * elapsed; a
     step with delta 0 leaves the state as it was.
 
@@ -83,6 +88,11 @@ def selective_scan(
     )  # fmt: skip
     tensors = (u, delta, A, B, C, D_skip, z, delta_bias, initial_state)
     chosen = choose_backend(backend, *tensors)
+    fixed = delta.ndim == 1 and B.ndim == C.ndim == 2
+    if fixed and u.shape[1] >= _FFT_LENGTH and lengths is None and cu_seqlens is None:
+        step = delta if delta_bias is None else delta + delta_bias
+        step = F.softplus(step) if delta_softplus else step
+        return fixed_scan(u, step, A, B, C, D_skip, z, initial_state)
     if chosen == "reference" or B.ndim == 2 or C.ndim == 2:
         return selective_scan_ref(
             *tensors[:8],

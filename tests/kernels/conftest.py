@@ -20,7 +20,10 @@ def nan_in_fresh_memory():
     torch.use_deterministic_algorithms(False)
 
 
-@pytest.fixture(params=["cpu", pytest.param("triton", id="triton")])
+_GPU = [pytest.mark.gpu] if torch.cuda.is_available() else []
+
+
+@pytest.fixture(params=["cpu", pytest.param("triton", marks=_GPU)])
 def backend(request) -> str:
     """Each fast backend: numba, and Triton in its interpreter (compiled where there is a GPU)."""
     return request.param
