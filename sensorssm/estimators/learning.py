@@ -21,6 +21,8 @@ IntArray = NDArray[np.int64]
 TRAIN_BLOCKS = 4
 # Rows that are kept to judge forecasts on: enough for a 1 % quantile, few enough to be quick.
 KEPT_ROWS = 2000
+# The memory fills for this share of the level's decay time: three seasons.
+FILLING = 3 / 14
 # Rows of which less than this share of the horizon is known teach nothing.
 LEAST_KNOWN = 0.5
 CHUNK_FLOATS = 4_000_000
@@ -174,7 +176,7 @@ def _blocks(series: Series, lesson: Lesson) -> IntArray:
     targets = Targets.of(series.values, series.elapsed)
     position = targets.position
     usable = int(np.searchsorted(position, position[series.trained - 1] - horizon, side="right"))
-    filling = int(min(usable / 10, lesson.memory.level_tau))
+    filling = int(min(usable / 10, FILLING * lesson.memory.level_tau))
     cuts = np.linspace(filling, usable, TRAIN_BLOCKS + 1).astype(int)
     for k, (low, high) in enumerate(pairwise(cuts)):
         block[low:high] = k
