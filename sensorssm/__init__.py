@@ -16,6 +16,8 @@ _HOME = {
     "SSMDetector": "sensorssm.estimators",
     "SeasonalNaive": "sensorssm.estimators",
     "EWMA": "sensorssm.estimators",
+    "DLinear": "sensorssm.estimators",
+    "NeuralForecaster": "sensorssm.estimators",
     "Stepper": "sensorssm.online",
     "simulate_plant": "sensorssm.datasets",
     "SensorSSMError": "sensorssm.errors",
@@ -23,6 +25,8 @@ _HOME = {
 
 __all__ = [
     "EWMA",
+    "DLinear",
+    "NeuralForecaster",
     "SSMDetector",
     "SSMForecaster",
     "SeasonalNaive",
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
     from sensorssm.datasets import simulate_plant as simulate_plant
     from sensorssm.errors import SensorSSMError as SensorSSMError
     from sensorssm.estimators import EWMA as EWMA
+    from sensorssm.estimators import DLinear as DLinear
+    from sensorssm.estimators import NeuralForecaster as NeuralForecaster
     from sensorssm.estimators import SeasonalNaive as SeasonalNaive
     from sensorssm.estimators import SSMDetector as SSMDetector
     from sensorssm.estimators import SSMForecaster as SSMForecaster

@@ -1,0 +1,129 @@
+"""NeuralForecaster: one trained network from readings to quantiles, its layers of one kind."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sensorssm.config import LAYERS, Layer, ModelConfig, TrainingConfig
+from sensorssm.errors import ConfigError
+from sensorssm.estimators.base import Arrays
+from sensorssm.estimators.fold import Fold
+from sensorssm.estimators.learning import Series
+from sensorssm.estimators.peer import Peer, check_steps
+
+logger = logging.getLogger(__name__)
+
+#: Levels that are trained; 0.5 is the point forecast.
+LEVELS = (0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.975)
+
+
+class NeuralForecaster(Peer):
+    """Forecast every tag by a network that is trained end to end on the pinball loss.
+
+    The four kinds of `layer` have everything else in common, so that a comparison is one of layers:
+    readings normalised by their own past, `layers` residual blocks of `width` channels, a head of
+    ordered quantiles on smooth curves over the horizon. Training takes random segments, stops early
+    by the rows that are held back, and runs on a GPU when there is one. What is learned is one
+    network for all assets and tags; a missing reading is an input of its own.
+
+    Parameters
+    ----------
+    layer : "selective" (Mamba blocks, Algorithm 2), "fixed" (the same blocks, Algorithm 1), "lstm"
+        or "attention" (causal, over the last `context` steps)
+    horizon : steps to forecast
+    width, layers : channels between blocks; number of blocks
+    context : attention only: steps that a step can look back on
+    span : time constant, in steps, of the mean and the scale that readings are normalised by
+    steps : optimiser steps at most
+    batch, segment : segments a step, and rows in each; the first third only fills the state
+    learning_rate : of AdamW, along a cosine
+    random_state : seed of everything random; two fits on the same rows are equal
+    verbose : 0 is silent; 1 logs every validation, at the level of information
+
+    Attributes
+    ----------
+    horizon_, tags_, n_features_in_, feature_names_in_ : what was fitted
+    """
+
+    def __init__(
+        self,
+        *,
+        layer: Layer = "selective",
+        horizon: int = 96,
+        width: int = 32,
+        layers: int = 2,
+        context: int = 128,
+        span: float = 256.0,
+        steps: int = 400,
+        batch: int = 16,
+        segment: int = 192,
+        learning_rate: float = 5e-3,
+        random_state: int | None = 0,
+        verbose: int = 0,
+    ) -> None:
+        self.layer: Layer = layer
+        self.horizon = horizon
+        self.width = width
+        self.layers = layers
+        self.context = context
+        self.span = span
+        self.steps = steps
+        self.batch = batch
+        self.segment = segment
+        self.learning_rate = learning_rate
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _check_settings(self) -> None:
+        if self.layer not in LAYERS:
+            raise ConfigError(f"layer={self.layer!r}, wanted one of {', '.join(LAYERS)}")
+        check_steps(horizon=self.horizon, width=self.width, layers=self.layers)
+        check_steps(context=self.context, steps=self.steps, batch=self.batch, segment=self.segment)
+        self._sizes(1)
+        self._training()
+
+    def _sizes(self, tags: int) -> ModelConfig:
+        return ModelConfig(
+            inputs=tags,
+            targets=tags,
+            horizon=int(self.horizon),
+            levels=LEVELS,
+            layer=self.layer,
+            dim=int(self.width),
+            depth=int(self.layers),
+            context=int(self.context),
+            normalise=True,
+            span=float(self.span),
+        )
+
+    def _training(self) -> TrainingConfig:
+        return TrainingConfig(
+            steps=int(self.steps),
+            batch=int(self.batch),
+            segment=int(self.segment),
+            warm_up=int(self.segment) // 3,
+            learning_rate=float(self.learning_rate),
+        )
+
+    def _learn(self, series: Sequence[Series], *, alone: bool) -> Fold:
+        from sensorssm.estimators.network_training import learn_network
+
+        return learn_network(
+            series,
+            self._sizes(series[0].values.shape[1]),
+            self._training(),
+            seed=0 if self.random_state is None else int(self.random_state),
+            progress=_log if self.verbose else None,
+        )
+
+    @classmethod
+    def _fold_from(cls, config: Mapping[str, Any], arrays: Arrays) -> Fold:
+        from sensorssm.estimators.network_fold import NetworkFold
+
+        return NetworkFold.from_parts(dict(config), arrays)
+
+
+def _log(step: int, steps: int, loss: float) -> None:
+    logger.info("step %d of at most %d: held-back pinball loss %.5f", step, steps, loss)
