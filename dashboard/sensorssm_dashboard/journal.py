@@ -11,9 +11,13 @@ import streamlit as st
 from sensorssm_dashboard import palette, text
 
 JOURNAL: Final = {
-    "opened": st.column_config.DatetimeColumn("opened (UTC)", format="YYYY-MM-DD HH:mm"),
-    "peak": st.column_config.NumberColumn("peak score", format="%.2f"),
-    "message": st.column_config.TextColumn(width="large"),
+    "opened": st.column_config.DatetimeColumn("opened (UTC)", format="YYYY-MM-DD HH:mm", width=140),
+    "priority": st.column_config.TextColumn(width=80),
+    "state": st.column_config.TextColumn(width=105),
+    "asset": st.column_config.TextColumn(width=90),
+    "lasted": st.column_config.TextColumn(width=95),
+    "peak": st.column_config.NumberColumn("peak score", format="%.2f", width=85),
+    "message": st.column_config.TextColumn(width=780),  # px; a whole sentence or two
 }
 
 
@@ -26,7 +30,7 @@ def journal(alarms: pl.DataFrame) -> pl.DataFrame:
 _LINE: Final[Any] = {
     "opened": pl.Datetime("us", "UTC"), "priority": pl.String, "state": pl.String,
     "asset": pl.String, "first tag": pl.String, "lasted": pl.String, "peak": pl.Float64,
-    "message": pl.String, "acknowledged by": pl.String,
+    "acknowledged by": pl.String, "message": pl.String,
 }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from sensorssm_pipelines.store import Store
 
 _SHOWN: Final = timedelta(days=7)
 _NEWEST: Final = 6  # alarms listed here; the rest have a page of their own
+_COLUMNS: Final = ("opened", "priority", "state", "asset", "lasted", "message")
 _WORST_FIRST: Final = (
     health.ALARM, health.SILENT, health.BAD_DATA, health.SEEN, health.UNUSUAL, health.UNKNOWN,
     health.NORMAL,
@@ -137,4 +138,4 @@ def _all_alarms(store: Store, alarms: pl.DataFrame) -> None:
     chart = timeline(alarms, data.read(store, "labels"), covered)
     st.altair_chart(chart, theme=None, alt="When alarms were open, one row an asset")
     newest = journal(alarms.sort("opened", descending=True).head(_NEWEST))
-    st.dataframe(newest, hide_index=True, column_config=JOURNAL)
+    st.dataframe(newest, hide_index=True, column_config=JOURNAL, column_order=_COLUMNS)
