@@ -239,6 +239,24 @@ def test_readers_see_whole_writes_while_a_process_writes(tmp_path: Path) -> None
     assert len(seen) > 3  # else the reader never met the writer
 
 
+def test_a_reader_survives_a_run_that_rebuilds_the_store(tmp_path: Path) -> None:
+    """While history is cleared and written again, a read gives some of it, and never an error."""
+    store, frame = Store(tmp_path), example(schema.READINGS)
+    stop = threading.Event()
+
+    def rebuild() -> None:
+        while not stop.is_set():
+            store.clear()
+            store.write_readings(frame)
+
+    writer = threading.Thread(target=rebuild)
+    writer.start()
+    heights = {Store(tmp_path, read_only=True).read_readings().height for _ in range(200)}
+    stop.set()
+    writer.join()
+    assert heights <= {0, 1, 2, 3, 4, 5} and len(heights) > 1
+
+
 def test_one_store_serves_many_threads(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.write_scores(example(schema.SCORES))

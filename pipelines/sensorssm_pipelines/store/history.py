@@ -109,7 +109,10 @@ def _read(
     for path in sorted(folder.glob("*.parquet")):
         if not _overlaps(path.stem, low, high):
             continue
-        rows = _load(path)
+        try:
+            rows = _load(path)
+        except FileNotFoundError:  # a run that rebuilds the store has just cleared it
+            continue
         if low is not None:
             rows = rows.filter(pl.col(table.time or "") >= low)
         if high is not None:
