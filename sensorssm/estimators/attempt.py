@@ -24,6 +24,8 @@ from sensorssm.models.readout import Sums
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
+FARTHEST = 5.0
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -58,17 +60,22 @@ class Attempt:
     def or_better(self, other: Attempt) -> Attempt:
         """Return `other` where it is surely better on the held-back rows, else this one.
 
-        Absolute errors judge: what a spike adds to a squared one is nobody's merit.
+        Its absolute errors must surely be less, and its squared ones not more. A spike among the
+        targets, which is nobody's fault, counts at most as `FARTHEST` standard deviations.
         """
         known = np.isfinite(self.residual).any(axis=(1, 2))
         blocks = np.unique(self.block[known])
-        mine, others = (one._absolute_error(blocks) for one in (self, other))
         horizons = max(len(self.block) / self.lesson.horizon, 1e-3)
-        return other if surely_less(others, mine, horizons, least=0.001) else self
+        mine, others = self._errors(blocks), other._errors(blocks)
+        better = surely_less(others[0], mine[0], horizons, least=0.001)
+        return other if better and others[1].sum() <= mine[1].sum() else self
 
-    def _absolute_error(self, blocks: IntArray) -> FloatArray:
-        error = np.abs(self.residual) / self.scale
-        return np.array([float(np.nanmean(error[self.block == block])) for block in blocks])
+    def _errors(self, blocks: IntArray) -> FloatArray:
+        """Return mean absolute and mean squared errors, (2, blocks), in standard deviations."""
+        size = np.minimum(np.abs(self.residual) / self.scale, FARTHEST)
+        parts = [size[self.block == block] for block in blocks]
+        means = [[np.nanmean(part**power) for part in parts] for power in (1, 2)]
+        return np.array(means, dtype=np.float64)
 
 
 def attempt(lesson: Lesson, series: Sequence[Series], scale: FloatArray) -> Attempt:
