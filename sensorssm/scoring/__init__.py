@@ -1,8 +1,10 @@
 """Residuals become scores, scores become events: numpy and compiled loops, no torch."""
 
-from sensorssm.scoring.cell import Cell, advance, fold, state_size, statistics_of
+from sensorssm.scoring.advance import advance, fold
+from sensorssm.scoring.cell import Cell, state_size, statistics_of
 from sensorssm.scoring.events import Event, describe_events, find_events
-from sensorssm.scoring.fit import Options, Rows, fit_cell
+from sensorssm.scoring.fit import Options, fit_cell
+from sensorssm.scoring.readouts import Rows
 from sensorssm.scoring.thresholds import (
     period_seconds,
     threshold_for_budget,

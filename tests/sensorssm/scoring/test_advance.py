@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sensorssm.scoring import Cell, Options, Rows, advance, fit_cell, state_size, statistics_of
-from sensorssm.scoring.cell import QUIET, evidence, remember
+from sensorssm.scoring.advance import QUIET, evidence, remember
 
 TAGS = 5
 
@@ -77,7 +77,7 @@ def _slow_scores(cell: Cell, readings: np.ndarray, elapsed: np.ndarray) -> np.nd
         worst = ((peer - cell.peer_mean[0]) ** 2 / cell.peer_var[0])[scored].max()
         values = [now, *energies, mean @ inverse @ mean / dof, worst]
         levels = [_level(cell, c, np.log(max(v, 1e-12))) for c, v in enumerate(values)]
-        last = _level(cell, len(values), float(cell.votes @ levels))
+        last = _level(cell, len(values), float(np.mean(levels)))
         scores.append(last)
     return np.array(scores)
 
