@@ -130,8 +130,16 @@ def fit(recipe: Path, data: Path | None, store: Path | None) -> None:
 @_RECIPE
 @_DATA
 @_STORE
-def backtest(recipe: Path, data: Path | None, store: Path | None) -> None:
-    """Judge RECIPE's fitted forecaster on its test span, beside naive baselines."""
+@click.option("--models", help="Fit and compare these instead: ssm,dlinear,selective,lstm,...")
+def backtest(recipe: Path, data: Path | None, store: Path | None, models: str | None) -> None:
+    """Judge RECIPE's fitted forecaster on its test span, beside naive baselines.
+
+    With --models, fit each of ssm, seasonal_naive, ewma, dlinear, selective, fixed, lstm and
+    attention that is named, and tell what each costs too.
+    """
+    if models is not None:
+        _compare(recipe, data, store, models)
+        return
     from sensorssm_pipelines.jobs import backtest as job
     from sensorssm_pipelines.jobs.records import recorded
     from sensorssm_pipelines.jobs.report import backtest_text
@@ -144,6 +152,21 @@ def backtest(recipe: Path, data: Path | None, store: Path | None) -> None:
             return
         results.write_metrics(job.metric_rows(report, record.run))
     click.echo(backtest_text(report))
+
+
+def _compare(recipe: Path, data: Path | None, store: Path | None, models: str) -> None:
+    from sensorssm_pipelines.jobs import compare as job
+    from sensorssm_pipelines.jobs.records import recorded
+
+    wanted = job.check_models(models)
+    settings, results = _open(recipe, data, store)
+    with recorded(settings, results, "backtest") as record:
+        report = record.report["compare"] = job.run(settings, results, wanted, _progress())
+        if report is None:
+            click.echo(f"{recipe} has no [forecast]: nothing to judge.")
+            return
+        results.write_metrics(report.metric_rows(record.run))
+    click.echo(job.as_text(report))
 
 
 @main.command(epilog="Example: sensorssm score pipelines/recipes/skab.toml --data ../data")

@@ -91,12 +91,9 @@ def _models(
 ) -> dict[str, Any]:
     """Return the fitted forecaster and its baselines, all speaking in spreads of the fit span."""
     fitted = readings[: spans.fit]
-    values = fitted.drop(TIME).to_numpy().astype(np.float64)
-    centre, spread = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
-    spread = np.where(spread > 0, spread, 1.0)
     models = {MODEL: load_models(recipe, store, asset, readings).forecaster}
     models |= _baselines(recipe.baselines, fitted, horizon)
-    return {name: _InSpreads(model, centre, spread) for name, model in models.items()}
+    return {name: InSpreads.of(model, fitted) for name, model in models.items()}
 
 
 def _baselines(settings: Baselines, fitted: pl.DataFrame, horizon: int) -> dict[str, Any]:
@@ -110,19 +107,28 @@ def _baselines(settings: Baselines, fitted: pl.DataFrame, horizon: int) -> dict[
 
 
 @dataclass(frozen=True)
-class _InSpreads:
+class InSpreads:
     """A fitted forecaster whose numbers are centred and divided by each tag's spread."""
 
     model: Any
     centre: FloatArray
     spread: FloatArray
 
+    @classmethod
+    def of(cls, model: Any, fitted: pl.DataFrame) -> InSpreads:
+        """Return `model` in the spreads that the tags have over the rows it was fitted on."""
+        values = fitted.drop(TIME).to_numpy().astype(np.float64)
+        spread = np.nanstd(values, axis=0)
+        return cls(model, np.nanmean(values, axis=0), np.where(spread > 0, spread, 1.0))
+
     def readings(self, X: pl.DataFrame) -> FloatArray:
+        """Return the tags of a table, (n, M), in spreads."""
         return (self.model.readings(X) - self.centre) / self.spread
 
     def forecast_from(
         self, X: pl.DataFrame, origins: Any, horizon: int, quantiles: Sequence[float] | None
     ) -> FloatArray:
+        """Return the model's forecasts in spreads."""
         ahead = self.model.forecast_from(X, origins, horizon, quantiles)
         shape = (1, 1, -1) if quantiles is None else (1, 1, -1, 1)
         return (ahead - self.centre.reshape(shape)) / self.spread.reshape(shape)

@@ -1,0 +1,188 @@
+"""Job: fit rival forecasters on the same rows; judge what they tell, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from sensorssm.errors import ConfigError
+from sensorssm.names import TIME
+from sensorssm_pipelines.jobs.backtest import METRICS, InSpreads
+from sensorssm_pipelines.jobs.models import assets_of, readings_of
+from sensorssm_pipelines.jobs.report import table as as_table
+from sensorssm_pipelines.jobs.spans import Spans, spans_of
+from sensorssm_pipelines.progress import Progress, silent
+from sensorssm_pipelines.recipes.parts import Recipe
+from sensorssm_pipelines.store import Store
+
+#: The layers of networks that differ in nothing else.
+LAYERS = ("selective", "fixed", "lstm", "attention")
+#: What can be compared, by the name it has in the table.
+MODELS = ("ssm", "seasonal_naive", "ewma", "dlinear", *LAYERS)
+#: What a model costs: seconds of its fit, microseconds to read one row online, bytes of state.
+COSTS = ("fit_s", "step_us", "state_bytes")
+
+#: Rows that are streamed to time a step, and those before them that only warm up.
+_TIMED, _WARM = 200, 20
+
+
+@dataclass(frozen=True)
+class CompareReport:
+    """One row an asset, model and horizon: means of `METRICS` over the origins, and `COSTS`."""
+
+    origins: int
+    table: pl.DataFrame
+
+    def summary(self) -> pl.DataFrame:
+        """Return means over the assets, one row a horizon and model, in the order compared."""
+        return self.table.group_by("horizon", "model", maintain_order=True).agg(
+            pl.col(*METRICS, *COSTS).mean()
+        )
+
+    def metric_rows(self, run: str) -> pl.DataFrame:
+        """Return the report as rows of the table of metrics."""
+        wide = self.table.with_columns(pl.col("state_bytes").cast(pl.Float64))
+        rows = wide.unpivot(
+            [*METRICS, *COSTS], index=["asset", "model", "horizon"], variable_name="metric"
+        )
+        named = pl.format("{} at {}", "metric", "horizon")
+        rows = rows.drop_nulls("value").with_columns(metric=named, run=pl.lit(run))
+        return rows.select("run", "asset", "model", "metric", "value")
+
+
+def check_models(names: str) -> tuple[str, ...]:
+    """Return the models in a list with commas.
+
+    Raises
+    ------
+    ConfigError : a name that is no model, or comes twice.
+    """
+    wanted = tuple(name.strip() for name in names.split(","))
+    unknown = [name for name in wanted if name not in MODELS]
+    if unknown or len(set(wanted)) < len(wanted):
+        wrong = f"unknown {unknown[0]!r}" if unknown else "one name comes twice"
+        raise ConfigError(f"--models {names}: {wrong}. Choose from {','.join(MODELS)}.")
+    return wanted
+
+
+def run(
+    recipe: Recipe, store: Store, models: Sequence[str], progress: Progress = silent
+) -> CompareReport | None:
+    """Fit every model on each asset's fit span, one for each horizon, and judge it on the test span.
+
+    Without a forecaster in the recipe there is nothing to judge, and no report.
+    """
+    if recipe.forecast is None:
+        return None
+    assets, parts, origins = assets_of(store), [], 0
+    cases = [(a, h, m) for a in assets for h in _horizons(recipe) for m in models]
+    for number, (asset, horizon, model) in enumerate(cases):
+        progress("comparing models", number, len(cases))
+        readings = readings_of(store, asset)
+        spans = spans_of(recipe.split, readings[TIME], asset)
+        row = _judge(recipe, readings, spans, model, horizon)
+        origins += row.pop("origins") if model == models[0] else 0
+        parts.append({"asset": asset, "model": model, "horizon": horizon, **row})
+    progress("comparing models", len(cases), len(cases))
+    kept = ["asset", "model", "horizon", *METRICS, *COSTS]
+    return CompareReport(origins, pl.DataFrame(parts, infer_schema_length=None).select(kept))
+
+
+def as_text(report: CompareReport) -> str:
+    """Return the comparison as a table, a row for each model."""
+    several = report.table["horizon"].n_unique() > 1
+    rows = [
+        [
+            f"{row['model']} at {row['horizon']}" if several else row["model"],
+            *(f"{row[name]:.3f}" for name in ("mase", "pinball", "mse", "mae")),
+            f"{row['coverage']:.1%}",
+            f"{row['fit_s']:.1f}",
+            "" if row["step_us"] is None else f"{row['step_us']:.0f}",
+            "" if row["state_bytes"] is None else f"{row['state_bytes']:.0f}",
+        ]
+        for row in report.summary().iter_rows(named=True)
+    ]
+    head = ["forecast", "MASE", "pinball", "MSE", "MAE", "in 80 % band"]
+    costs = ["fit s", "us a step", "state bytes"]
+    steps = " or ".join(str(h) for h in report.table["horizon"].unique(maintain_order=True))
+    return (
+        f"Forecasts of {steps} steps from {report.origins:,} origins (errors in spreads of each "
+        f"tag: less is better; the band should hold 80 %)\n{as_table([*head, *costs], rows)}"
+    )
+
+
+def _horizons(recipe: Recipe) -> list[int]:
+    assert recipe.forecast is not None
+    return recipe.forecast.horizons or [recipe.forecast.horizon]
+
+
+def _judge(
+    recipe: Recipe, readings: pl.DataFrame, spans: Spans, model: str, horizon: int
+) -> dict[str, Any]:
+    """Return the metrics and the costs of one model on one asset."""
+    from sensorssm.evaluation import backtest
+
+    assert recipe.forecast is not None
+    learned, chosen = readings[: spans.fit], readings[spans.fit : spans.valid]
+    makers = _makers(recipe, horizon)
+    begun = perf_counter()
+    # The baselines have nothing to choose.
+    later = {} if model in ("seasonal_naive", "ewma") or chosen.is_empty() else {"X_val": chosen}
+    fitted = makers[model]().fit(learned, **later)
+    costs = {"fit_s": perf_counter() - begun} | _costs_online(fitted, readings)
+    judged = backtest(
+        InSpreads.of(fitted, learned),
+        readings[: spans.test],
+        horizon=horizon,
+        first=spans.valid - 1,
+        stride=recipe.forecast.stride,
+        season=recipe.baselines.season,
+        batch=2048,
+    )
+    return {name: values[0] for name, values in judged.items() if name != "model"} | costs
+
+
+def _makers(recipe: Recipe, horizon: int) -> dict[str, Callable[[], Any]]:
+    """Return what makes each model, with the recipe's settings where it has any."""
+    from sensorssm.estimators import EWMA, DLinear, NeuralForecaster, SeasonalNaive, SSMForecaster
+
+    wanted, naive = recipe.forecast, recipe.baselines
+    assert wanted is not None
+
+    def network(layer: Any) -> Callable[[], Any]:
+        return lambda: NeuralForecaster(layer=layer, horizon=horizon, random_state=recipe.seed)
+
+    return {
+        "ssm": lambda: SSMForecaster(
+            horizon=horizon,
+            season=wanted.season,
+            memory=wanted.memory,
+            lags=wanted.lags,
+            random_state=recipe.seed,
+        ),
+        "seasonal_naive": lambda: SeasonalNaive(season=naive.season, horizon=horizon),
+        "ewma": lambda: EWMA(span=naive.span, horizon=horizon),
+        "dlinear": lambda: DLinear(horizon=horizon),
+        **{layer: network(layer) for layer in LAYERS},
+    }
+
+
+def _costs_online(model: Any, readings: pl.DataFrame) -> dict[str, float | int | None]:
+    """Return the median time to read one row, and the bytes that are kept between rows.
+
+    None for a model that has no stream.
+    """
+    if not hasattr(model, "stream"):
+        return {"step_us": None, "state_bytes": None}
+    stream, times = model.stream(), []
+    for row in model.readings(readings[: _WARM + _TIMED]):
+        begun = perf_counter()
+        stream.update(row)
+        times.append(perf_counter() - begun)
+    size = sum(part.nbytes for part in stream.snapshot().values())
+    return {"step_us": 1e6 * float(np.median(times[_WARM:])), "state_bytes": size}
