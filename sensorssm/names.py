@@ -22,3 +22,15 @@ class Quality(IntEnum):
     GOOD = 0
     UNCERTAIN = 1
     BAD = 2
+
+
+_UNIT_SIGNS: Final = {
+    "cel": "°C", "degf": "°F", "k": "K", "m3/h": "m³/h", "m3/s": "m³/s", "l/min": "L/min",
+    "m/s2": "m/s²", "kw.h": "kWh", "[g]": "g", "{rpm}": "rpm", "r/min": "rpm", "1": "",
+}  # fmt: skip
+
+
+def unit_sign(code: str | None) -> str:
+    """Return a UCUM unit code as it is written on a gauge: ``Cel`` is °C."""
+    code = (code or "").strip()
+    return _UNIT_SIGNS.get(code.lower(), code)

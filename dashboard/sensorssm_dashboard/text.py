@@ -7,15 +7,13 @@ from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Final
 
+from sensorssm.names import unit_sign
+
 DASH: Final = "–"
 
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|$~:&\"'=^/@])")
 # Markdown renderers turn these into links even when they are escaped; a word joiner stops that.
 _LINKS = re.compile(r"(?i)(?<=http)(?=s?://)|(?<=www)(?=\.)|(?<=\S)(?=@\S)|(?<=:)(?=[a-z_]+[/:\[])")
-_UCUM = {
-    "cel": "°C", "degf": "°F", "k": "K", "%": "%", "m3/h": "m³/h", "m3/s": "m³/s", "l/min": "L/min",
-    "mm/s": "mm/s", "1": "", "m/s2": "m/s²", "kw.h": "kWh", "{rpm}": "rpm", "r/min": "rpm",
-}  # fmt: skip
 
 
 def plain(name: object) -> str:
@@ -84,14 +82,9 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
-def unit(code: str | None) -> str:
-    """Return a UCUM unit code as it is written on a gauge: ``Cel`` is °C."""
-    return "" if not code else _UCUM.get(code.strip().lower(), code.strip())
-
-
 def quantity(name: str, code: str | None) -> str:
     """Return an axis title: the name and, in brackets, its unit."""
-    shown = unit(code)
+    shown = unit_sign(code)
     return f"{name} [{shown}]" if shown else name
 
 

@@ -65,14 +65,6 @@ def test_times_are_shown_in_utc() -> None:
     assert text.span(day, day + timedelta(days=2)) == "2026-01-05 to 2026-01-07"
 
 
-@pytest.mark.parametrize(
-    ("code", "shown"), [("Cel", "°C"), ("m3/h", "m³/h"), ("bar", "bar"), (None, ""), ("1", "")]
-)
-def test_unit(code: str | None, shown: str) -> None:
-    """Codes that people do not read are written out; others stay as they are."""
-    assert text.unit(code) == shown
-
-
 @pytest.mark.parametrize("name", ["P-101", "Pump 7", "Ölpumpe Nord", "温度"])
 def test_plain_shows_an_ordinary_name_unchanged(name: str) -> None:
     """Unescaped, it is the same text: nothing but backslashes was added."""

@@ -8,6 +8,7 @@ from typing import Final
 import polars as pl
 import streamlit as st
 
+from sensorssm.names import unit_sign
 from sensorssm_dashboard import choose, data, health, live, text
 from sensorssm_dashboard.charts.contributions import blamed, heat_map, worst_first
 from sensorssm_dashboard.charts.forecast import fan
@@ -111,7 +112,7 @@ def _trends(
 def _known(store: Store, asset: str, tag: str) -> tuple[str, str]:
     """Return a tag's unit as it is written, and what it measures."""
     row = next(data.read(store, "tags", asset).filter(tag=tag).iter_rows(named=True), None)
-    return ("", "") if row is None else (text.unit(row["unit"]), row["description"] or "")
+    return ("", "") if row is None else (unit_sign(row["unit"]), row["description"] or "")
 
 
 def _fans(store: Store, asset: str, end: datetime) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorssm.names import unit_sign
+
 _ALONE = 0.6  # share of the blame from which one tag stands alone
 
 
@@ -48,4 +50,4 @@ def _next(tags: Sequence[TagFacts], first: int, blame: NDArray[np.float64]) -> s
 
 
 def _in_unit(value: float, tag: TagFacts) -> str:
-    return f"{value:.4g} {tag.unit}".rstrip()
+    return f"{value:.4g} {unit_sign(tag.unit)}".rstrip()
