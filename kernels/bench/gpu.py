@@ -165,7 +165,7 @@ def accuracy_table() -> None:
         wanted = (truth, *torch.autograd.grad(truth, exact, grad.double()))
         got = (found, *torch.autograd.grad(found, values, grad))
         errors = {
-            n: float((a.double() - b).norm() / b.norm())
+            n: float((a.detach().double() - b.detach()).norm() / b.detach().norm())
             for n, a, b in zip(names, got, wanted, strict=True)
         }
         print(f"accuracy {name}:", {n: f"{e:.1e}" for n, e in errors.items()}, flush=True)

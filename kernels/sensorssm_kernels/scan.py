@@ -9,7 +9,7 @@ from sensorssm_kernels import scan_rules  # noqa: F401  registers vmap and autoc
 from sensorssm_kernels.backends import choose_backend
 from sensorssm_kernels.scan_checks import check_scan
 from sensorssm_kernels.scan_fixed import fixed_scan
-from sensorssm_kernels.scan_ops import needs_states, scan_op
+from sensorssm_kernels.scan_ops import needs_states, run_scan
 from sensorssm_kernels.scan_ref import selective_scan_ref
 
 _FFT_LENGTH = 32  # fixed parameters: from this length on a convolution beats a loop
@@ -102,7 +102,6 @@ def selective_scan(
             cu_seqlens=cu_seqlens,
         )
     delta = delta.expand(u.shape)
-    y, state, _ = scan_op(
+    return run_scan(
         u, delta, *tensors[2:], lengths, cu_seqlens, delta_softplus, needs_states(tensors), chosen
     )
-    return y, state

@@ -22,8 +22,41 @@ def needs_states(tensors) -> bool:
     return torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)
 
 
+def run_scan(*arguments) -> tuple[Tensor, Tensor]:
+    """Return y and the last state, through the operator or, when nobody is watching, past it.
+
+    The dispatcher of a registered operator takes longer than the kernels do at sensor sizes; plain
+    eager calls go through an `autograd.Function` with the same two functions.
+    """
+    if _is_watched(arguments[0]):
+        return scan_op(*arguments)[:2]
+    if arguments[12]:
+        return _EagerScan.apply(*arguments)
+    return _forward(*arguments)[:2]
+
+
+def _is_watched(tensor: Tensor) -> bool:
+    """Return whether tracing, a transform, a dispatch mode or autocast must see the operator."""
+    return (
+        torch.compiler.is_compiling()
+        or type(tensor) not in (Tensor, torch.nn.Parameter)
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch.is_autocast_enabled(tensor.device.type)
+    )
+
+
 def _implementation(backend: str) -> ModuleType:
     return import_module(f"sensorssm_kernels.scan_{backend}")
+
+
+def _forward(
+    u, delta, A, B, C, D_skip, z, delta_bias, initial_state, lengths, cu_seqlens,
+    softplus, keep, backend,
+):  # fmt: skip
+    return _implementation(backend).scan_forward(
+        u, delta, A, B, C, D_skip, z, delta_bias, initial_state, lengths, cu_seqlens, softplus, keep
+    )
 
 
 @torch.library.custom_op("sensorssm::selective_scan", mutates_args=())
@@ -33,9 +66,10 @@ def scan_op(
     lengths: Tensor | None, cu_seqlens: Tensor | None, softplus: bool, keep: bool, backend: str,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Return y, the last state, and the states a backward needs (none unless `keep`)."""
-    return _implementation(backend).scan_forward(
-        u, delta, A, B, C, D_skip, z, delta_bias, initial_state, lengths, cu_seqlens, softplus, keep
-    )
+    return _forward(
+        u, delta, A, B, C, D_skip, z, delta_bias, initial_state, lengths, cu_seqlens,
+        softplus, keep, backend,
+    )  # fmt: skip
 
 
 @scan_op.register_fake
@@ -86,14 +120,35 @@ def _backward(ctx, grad_y, grad_state, _):
     *tensors, saved = ctx.saved_tensors
     if grad_y is None:
         grad_y = torch.zeros_like(tensors[0])
-    grads = scan_backward_op(
-        grad_y.contiguous(), grad_state, saved, *tensors, ctx.softplus, ctx.backend
-    )
+    if torch.is_grad_enabled() or _is_watched(grad_y):
+        grads = scan_backward_op(
+            grad_y.contiguous(), grad_state, saved, *tensors, ctx.softplus, ctx.backend
+        )
+    else:
+        grads = _implementation(ctx.backend).scan_backward(
+            grad_y.contiguous(), grad_state, saved, *tensors, ctx.softplus
+        )
     given = [None if x is None else g for x, g in zip(tensors[:9], grads, strict=True)]
     return *given, None, None, None, None, None
 
 
 scan_op.register_autograd(_backward, setup_context=_keep_for_backward)
+
+
+class _EagerScan(torch.autograd.Function):
+    """The operator's forward and backward without its dispatcher."""
+
+    @staticmethod
+    def forward(ctx, *arguments):
+        outputs = _forward(*arguments)
+        ctx.softplus, ctx.backend = arguments[11], arguments[13]
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*arguments[:11], outputs[2])
+        return outputs[:2]
+
+    @staticmethod
+    def backward(ctx, grad_y, grad_state):
+        return _backward(ctx, grad_y, grad_state, None)
 
 
 def _keep_for_second_backward(ctx, inputs, output) -> None:

@@ -3,7 +3,7 @@
 # pyright: reportCallIssue=false, reportArgumentType=false, reportOptionalMemberAccess=false
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import triton
@@ -19,9 +19,10 @@ from sensorssm_kernels.scan_triton_kernels import (
     sum_parts_kernel,
 )
 
-_PROGRAMS = 1056  # two warps for each scheduler of 132 multiprocessors
+_PROGRAMS = 2112  # four warps for each scheduler of 132 multiprocessors
 _SHORTEST_SEGMENT = 256
 _MANY_CHANNELS = 16_384  # rows times channels
+_LONG = 1024  # steps that make it worth widening B and C before the forward
 
 
 def scan_forward(
@@ -29,6 +30,8 @@ def scan_forward(
 ):
     """Return y, the last state and the chunk states that the backward starts from."""
     call = _Call.of(u, delta, A, B, C, D_skip, z, delta_bias, lengths, cu_seqlens, softplus)
+    if call.count * call.dim < _MANY_CHANNELS and u.shape[1] >= _LONG:
+        call = call.with_wide_matrices()
     y = u.new_zeros(u.shape) if lengths is not None else u.new_empty(u.shape)
     shape = saved_shape("triton", u.shape, A, call.states, cu_seqlens)
     saved = u.new_empty(shape if keep else (0, *shape[1:]), dtype=saved_dtype("triton", u.dtype))
@@ -47,6 +50,7 @@ def scan_backward(
 ):  # fmt: skip
     """Return the gradients of u, delta, A, B, C, D_skip, z, delta_bias and the initial state."""
     call = _Call.of(u, delta, A, B, C, D_skip, z, delta_bias, lengths, cu_seqlens, softplus)
+    call = call.with_wide_matrices()
     grad_y, grad_last = grad_y.contiguous(), _contiguous(grad_state)
     if call.segments > 1:
         ends, sums = call.new_state(), call.new_channels()
@@ -59,7 +63,7 @@ def scan_backward(
     parts = _Parts.empty(call, zeros=lengths is not None)
     grad_first = call.new_state()
     _run_backward(call, saved, grad_y, grad_last, grad_u, grad_delta, grad_z, parts, grad_first)
-    grad_A, grad_B, grad_C, grad_skip, grad_bias = _sum(call, parts)
+    grad_A, grad_B, grad_C, grad_skip, grad_bias = _sum(call, parts, B.dtype, C.dtype)
     if initial_state is not None:
         grad_first = call.first_of_row(grad_first).to(initial_state.dtype)
     return (
@@ -125,6 +129,10 @@ class _Call:
     def places(self) -> tuple[Tensor, Tensor, Tensor]:
         rows = self.rows
         return (self.A,) * 3 if rows is None else (rows.starts, rows.lengths, rows.chunk_at)
+
+    def with_wide_matrices(self) -> _Call:
+        """Widen B and C to float32 once, here, and not once per strip of channels."""
+        return replace(self, B=self.B.float(), C=self.C.float())
 
     def new_state(self) -> Tensor:
         """Return fresh memory for a state per row, or per segment of one."""
@@ -212,11 +220,11 @@ def _chain(call, ends, sums, given, *, backward: bool) -> Tensor:
     return into
 
 
-def _sum(call: _Call, parts: _Parts) -> tuple:
+def _sum(call: _Call, parts: _Parts, *matrix_dtypes: torch.dtype) -> tuple:
     """Return the gradients of A, B, C, D_skip and bias: all parts added up in one launch."""
-    shared = (call.A, call.B, call.C, call.D_skip, call.delta_bias)
-    sums = [None if x is None else torch.empty_like(x) for x in shared]
-    grad_A, grad_B, grad_C, grad_skip, grad_bias = sums
+    grad_B, grad_C = (torch.empty_like(call.B, dtype=dtype) for dtype in matrix_dtypes)
+    shared = (call.A, call.D_skip, call.delta_bias)
+    grad_A, grad_skip, grad_bias = (None if x is None else torch.empty_like(x) for x in shared)
     # Few columns and many rows for A, the other way round for B and C.
     blocks = {"BLOCK": 256, "PARTS": 8, "BLOCK_A": 16, "PARTS_A": 256}
     grid = triton.cdiv(call.A.numel(), 16) + triton.cdiv(call.B.numel(), 256)
@@ -227,7 +235,7 @@ def _sum(call: _Call, parts: _Parts) -> tuple:
             call.count, HAS_SKIP=grad_skip is not None, HAS_BIAS=grad_bias is not None,
             SIZE_A=call.A.numel(), DIM=call.dim, **blocks, num_warps=4,
         )  # fmt: skip
-    return tuple(sums)
+    return grad_A, grad_B, grad_C, grad_skip, grad_bias
 
 
 def _forward_tile(call: _Call, keep: bool) -> dict:

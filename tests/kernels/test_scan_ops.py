@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch._dynamo.testing
 
 from sensorssm_kernels import selective_scan, selective_scan_ref
 from sensorssm_kernels.scan_ops import scan_backward_op, scan_op
