@@ -134,7 +134,7 @@ def test_the_message_says_what_was_seen_expected_and_to_do() -> None:
         return change[1].message
 
     assert message((0.9, 0.1, 0)) == (
-        "flow reads 40.25 m3/h, expected 42 m3/h. "
+        "flow reads 40.25 m³/h, expected 42 m³/h. "
         "No other tag explains it: check its transmitter first, then the equipment."
     )
     assert message((0.4, 0.25, 0.35)).endswith(
