@@ -41,8 +41,8 @@ class Options:
     lags: int = 5
     averages: tuple[float, ...] = (8.0,)
     energy: tuple[float, ...] = (3.0, 10.0, 20.0)
-    shift: tuple[float, ...] = (10.0,)
-    peer: tuple[float, ...] = (20.0,)
+    shift: tuple[float, ...] = (6.0,)
+    peer: tuple[float, ...] = (12.0,)
     reference: float = 300.0
     penalty: float = 5.0
     shrink: float = 0.05
