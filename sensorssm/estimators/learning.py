@@ -21,6 +21,8 @@ IntArray = NDArray[np.int64]
 TRAIN_BLOCKS = 4
 # Rows that are kept to judge forecasts on: enough for a 1 % quantile, few enough to be quick.
 KEPT_ROWS = 2000
+# Targets between readings at most this many steps apart are learned from the line between them.
+BRIDGE = 8.0
 # The memory fills for this share of the level's decay time: three seasons.
 FILLING = 3 / 14
 # Rows of which less than this share of the horizon is known teach nothing.
@@ -131,7 +133,7 @@ def learn(lesson: Lesson, series: Sequence[Series]) -> Learned:
 def learn_on(lesson: Lesson, tail: Tail, sums: Sums) -> Tail:
     """Add the rows of `tail` that have their horizon by now to a single block of sums; return
     what is left."""
-    targets = Targets.of(tail.values, tail.elapsed)
+    targets = Targets.of(tail.values, tail.elapsed, BRIDGE)
     ready = targets.origins(lesson.horizon)
     memory = tail.memory.copy()
     size = row_floats(lesson.memory, len(lesson.start), 3 * lesson.horizon)
@@ -190,7 +192,7 @@ def _learn_one(
 ) -> tuple[MemoryState, Tail]:
     """Read one asset; return the memory after its last row, and the rows to learn from later."""
     state = lesson.memory.init_state(lesson.start)
-    targets = Targets.of(series.lessons, series.elapsed)
+    targets = Targets.of(series.lessons, series.elapsed, BRIDGE)
     observed = Targets.of(series.values, series.elapsed)
     keep = np.zeros(len(plan), dtype=bool)
     kept.rows.append(np.flatnonzero(_judges(plan))[::stride])

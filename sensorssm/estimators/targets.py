@@ -11,24 +11,32 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-# Between two readings further apart than this (in steps) nothing is made up to be a target.
-WIDEST_BRACKET = 1.5
+# A reading this near (in steps) on a jittered clock stands for the step it is asked for.
+NEXT_DOOR = 1.5
 
 
 @dataclass(frozen=True)
 class Targets:
     """The readings of one asset on the grid that starts at each row.
 
-    values : (n, M), NaN where missing; position : (n,) steps since the first row.
+    values : (n, M), NaN where missing; position : (n,) steps since the first row; bridge : readings
+    at most this many steps apart have known steps between them, on the line.
     """
 
     values: FloatArray
     position: FloatArray
+    bridge: float
 
     @classmethod
-    def of(cls, values: FloatArray, elapsed: FloatArray) -> Targets:
+    def of(cls, values: FloatArray, elapsed: FloatArray, bridge: float = NEXT_DOOR) -> Targets:
         """Return the targets of rows that are `elapsed` (n,) steps apart."""
-        return cls(values, np.concatenate([[0.0], np.cumsum(elapsed[1:])]))
+        position = np.concatenate([[0.0], np.cumsum(elapsed[1:])])
+        targets = cls(values, position, bridge)
+        if targets.regular and bridge >= 2 and np.isnan(values).any():
+            tags = range(values.shape[1])
+            bridged = np.stack([targets._between(position, tag) for tag in tags], axis=1)
+            return cls(bridged, position, bridge)
+        return targets
 
     @property
     def regular(self) -> bool:
@@ -61,7 +69,7 @@ class Targets:
         right = np.searchsorted(position, at)
         left = np.maximum(right - 1, 0)
         right = np.minimum(right, len(seen) - 1)
-        wide = position[right] - position[left] > WIDEST_BRACKET
+        wide = position[right] - position[left] > self.bridge
         outside = (at > position[-1]) | (at < position[0])
         exact = position[right] == at
         unknown = (wide & ~exact) | outside

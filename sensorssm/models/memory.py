@@ -34,7 +34,8 @@ class MemoryState(NamedTuple):
     poles : (4, M, N) real and imaginary parts of the memory of readings, then of the weights
     slow : (M, 4 + 2 P) the level's sum and weight, the last reading, how many distrusted readings
         came in a row, then each spread's sum and weight
-    ring : (2, M, R) the last R readings by grid slot (held where missing), and their weights
+    ring : (2, M, R) the last R grid slots; a slot that was not read holds the reading of R slots
+        before in the first plane, and the reading before it in the second
     clock : (2,) position in steps since the start, and the slot it falls in
     """
 
@@ -134,7 +135,7 @@ class Memory:
         slow[:, LEVEL_SUM] = start * slow[:, LEVEL_WEIGHT]
         slow[:, LAST] = start
         ring = np.zeros((2, tags, self.ring))
-        ring[0] = start[:, None]
+        ring[:] = start[:, None]
         return MemoryState(np.zeros((4, tags, len(self.tau))), slow, ring, np.array([-1.0, -1.0]))
 
     def run(

@@ -53,7 +53,7 @@ def fold(
             _turn(turns, tau, frequency, step)
             keep_level = math.exp(-step / level_tau)
             keep_spread = np.exp(-step / spread_tau)
-        slot = _tick(clock, ring, step)
+        slot = _tick(clock, ring, slow, step)
         for c in range(values.shape[1]):
             x = values[t, c]
             weight = 1.0 if math.isfinite(x) else 0.0
@@ -84,8 +84,7 @@ def fold(
                 _spread(slow[c], keep_spread, spread_tau, change, far)
                 slow[c, 2] += weight * (values[t, c] - slow[c, 2])
                 place = slot % ring.shape[2]
-                ring[0, c, place] = slow[c, 2]
-                ring[1, c, place] = weight
+                ring[:, c, place] = slow[c, 2]
         if k < len(rows) and rows[k] == t:
             look(k, oscillating, lags, poles, slow, ring, clock, z, level, spread, recent, slots)
             k += 1
@@ -118,15 +117,15 @@ def _turn(turns, tau, frequency, step):
 
 
 @njit(cache=True, nogil=True)
-def _tick(clock, ring, step):
-    """Move the clock and forget the weight of every slot that is passed; return the new slot."""
+def _tick(clock, ring, slow, step):
+    """Move the clock and hold the last reading in every slot that is passed; return the new slot."""
     before = int(clock[1])
     clock[0] += step
     slot = max(math.floor(clock[0] + 0.5), before, 0)
     clock[1] = slot
     slots = ring.shape[2]
     for passed in range(max(before + 1, slot - slots + 1), slot + 1):
-        ring[1, :, passed % slots] = 0.0
+        ring[1, :, passed % slots] = slow[:, 2]
     return slot
 
 
@@ -195,7 +194,7 @@ def _features(out, poles, level, last, ring, slot, oscillating, lags):
     slots = ring.shape[1]
     for j in range(1, lags):
         place = (slot - j) % slots
-        out[count + j] = ring[1, place] * (ring[0, place] - level)
+        out[count + j] = ring[1, place] - level
 
 
 @njit(cache=True, nogil=True)

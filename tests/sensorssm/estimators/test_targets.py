@@ -30,6 +30,17 @@ def test_rows_left_out_are_unknown_targets() -> None:
     np.testing.assert_array_equal(found, [[40, np.nan, np.nan, np.nan, 80, 90]])
 
 
+def test_short_holes_are_bridged_where_asked_for() -> None:
+    """A hole of two steps lies on the line between its ends; one of nine stays unknown."""
+    holes = LINE.copy()
+    holes[[3, 4]] = np.nan
+    holes[8:17] = np.nan
+    found = Targets.of(holes, np.ones(20), bridge=8.0).after(np.array([0, 7]), 6, 0)
+
+    np.testing.assert_array_equal(found[0], [10, 20, 30, 40, 50, 60])
+    assert np.isnan(found[1]).all()
+
+
 def test_a_jittered_clock_is_read_between_its_ticks() -> None:
     """On a straight line, readings a bit early or late give the values of the exact steps."""
     rng = np.random.default_rng(0)
