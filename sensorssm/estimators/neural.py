@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 #: Levels that are trained; 0.5 is the point forecast.
 LEVELS = (0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.975)
+#: Curves over the horizon at most, half of them cosines: a daily wave of 24 steps over 720 is one.
+CURVES = 128
 
 
 class NeuralForecaster(Peer):
@@ -90,6 +92,7 @@ class NeuralForecaster(Peer):
             targets=tags,
             horizon=int(self.horizon),
             levels=LEVELS,
+            basis=min(int(self.horizon), CURVES),
             layer=self.layer,
             dim=int(self.width),
             depth=int(self.layers),
