@@ -241,8 +241,9 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
     @classmethod
     def _from_parts(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:
         model = cls(**config["params"])
-        scalars = {name: kind(config["cell"][name]) for name, kind in SCALARS.items()}
-        model.cell_ = Cell(**scalars, **dict(arrays))
+        fields: dict[str, Any] = dict(arrays)
+        fields |= {name: kind(config["cell"][name]) for name, kind in SCALARS.items()}
+        model.cell_ = Cell(**fields)
         model.n_features_in_ = int(config["count"])
         if config["tags"] is not None:
             model.feature_names_in_ = np.array(config["tags"], dtype=object)
