@@ -178,7 +178,7 @@ def _row_count(X: Any) -> int:
     shape = getattr(X, "shape", None)
     if shape is not None:
         return int(shape[0]) if len(shape) else 0
-    return len(X) if hasattr(X, "__len__") else 0
+    return len(X) if hasattr(X, "__len__") else len(np.atleast_1d(X))  # only an __array__
 
 
 def _group_codes(groups: Any, rows: int) -> tuple[IntArray, tuple[str, ...]]:
