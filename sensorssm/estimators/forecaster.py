@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import pairwise
-from typing import Any, ClassVar, NamedTuple, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from sensorssm.errors import ConfigError, DataError
+from sensorssm.errors import ConfigError
 from sensorssm.estimators.answers import empty_like, forecast_answer, predict_answer
+from sensorssm.estimators.assets import AssetRows, assets_of, between_steps, following
 from sensorssm.estimators.base import ModelFolder, WindowEstimator
 from sensorssm.estimators.checks import check_origins, refuse_empty_tags
 from sensorssm.estimators.fitting import fit_model
@@ -97,7 +97,7 @@ class SSMForecaster(ModelFolder, WindowEstimator):
         window = window if self.period is None else self._window(X, times=times, groups=groups)
         refuse_empty_tags(window.values, self.tags_)
         self.horizon_ = int(self.horizon)
-        longest = max(_assets(window), key=lambda rows: len(rows.values))
+        longest = max(assets_of(window), key=lambda rows: len(rows.values))
         seasons = resolve_seasons(self.season, longest.values)
         found = isinstance(self.season, str)
         series = self._series(window, X_val)
@@ -134,8 +134,8 @@ class SSMForecaster(ModelFolder, WindowEstimator):
                 "Call update() to go on with it as it is, or fit() on all readings."
             )
         window = self._window(X, times=times, groups=groups)
-        for rows in _assets(window):
-            rows = self._following(rows, self._end_ns.get(rows.asset))
+        for rows in assets_of(window):
+            rows = self._after(rows)
             self._growth.read(rows.asset, rows.values, rows.elapsed)
         self.update(X, times=times, groups=groups)
         old = self._model
@@ -149,7 +149,7 @@ class SSMForecaster(ModelFolder, WindowEstimator):
         """
         check_is_fitted(self)
         window = self._window(X, times=times, groups=groups)
-        parts = [self._predict_one(rows) for rows in _assets(window)]
+        parts = [self._predict_one(rows) for rows in assets_of(window)]
         return predict_answer(X, np.concatenate(parts), self.tags_)
 
     def forecast(
@@ -197,7 +197,7 @@ class SSMForecaster(ModelFolder, WindowEstimator):
         rows = check_origins(origins, len(window.values))
         unique, back = np.unique(rows, return_inverse=True)
         parts, at = [], 0
-        for one in _assets(window):
+        for one in assets_of(window):
             inside = unique[(unique >= at) & (unique < at + len(one.values))] - at
             at += len(one.values)
             if len(inside):
@@ -213,8 +213,8 @@ class SSMForecaster(ModelFolder, WindowEstimator):
         """Read rows that follow what was seen; the readout stays, the state moves on."""
         check_is_fitted(self)
         window = self._window(X_new, times=times, groups=groups)
-        for rows in _assets(window):
-            rows = self._following(rows, self._end_ns.get(rows.asset))
+        for rows in assets_of(window):
+            rows = self._after(rows)
             state = self._states.setdefault(rows.asset, self._model.start())
             self._model.advance(rows.values, rows.elapsed, state, np.zeros(0, dtype=np.int64))
             self._note_end(rows)
@@ -231,7 +231,7 @@ class SSMForecaster(ModelFolder, WindowEstimator):
         """Return minus the mean absolute one-step error of `predict`, over its usual size."""
         check_is_fitted(self)
         window = self._window(X, times=times, groups=groups)
-        parts = [self._predict_one(rows) for rows in _assets(window)]
+        parts = [self._predict_one(rows) for rows in assets_of(window)]
         error = (
             np.abs(window.values - np.concatenate(parts))
             / self._model.conformal.dispersion.usual_size
@@ -249,37 +249,29 @@ class SSMForecaster(ModelFolder, WindowEstimator):
 
     def _series(self, window: Window, X_val: Any) -> dict[str, Series]:
         """Return each asset's readings, and what follows them in `X_val`; note where they end."""
-        later = {} if X_val is None else {r.asset: r for r in _assets(self._window(X_val))}
+        later = {} if X_val is None else {r.asset: r for r in assets_of(self._window(X_val))}
         self._end_ns: dict[str, int] = {}
         series = {}
-        for rows in _assets(window):
+        for rows in assets_of(window):
             values, elapsed = rows.values, rows.elapsed
             self._note_end(rows)
             if rows.asset in later:
-                after = self._following(later[rows.asset], self._end_ns.get(rows.asset))
+                after = self._after(later[rows.asset])
                 values = np.concatenate([values, after.values])
                 elapsed = np.concatenate([elapsed, after.elapsed])
                 self._note_end(after)
             series[rows.asset] = Series(values, elapsed, len(rows.values))
         return series
 
-    def _note_end(self, rows: _Rows) -> None:
+    def _after(self, rows: AssetRows) -> AssetRows:
+        """Return `rows` with the real gap since the asset was last seen in front."""
+        return following(rows, self._end_ns.get(rows.asset), self.period_s_)
+
+    def _note_end(self, rows: AssetRows) -> None:
         if rows.time is not None:
             self._end_ns[rows.asset] = int(rows.time[-1])
 
-    def _following(self, rows: _Rows, end_ns: int | None) -> _Rows:
-        """Return `rows` with the real gap since `end_ns` in front, where times are known."""
-        if rows.time is None or end_ns is None or self.period_s_ is None:
-            return rows
-        gap_s = (int(rows.time[0]) - end_ns) / 1e9
-        if gap_s <= 0:
-            raise DataError(
-                f"the rows of asset {rows.asset!r} start {-gap_s:g} s before what was seen ends, "
-                "wanted rows that follow in time"
-            )
-        return rows._replace(elapsed=np.r_[gap_s / self.period_s_, rows.elapsed[1:]])
-
-    def _predict_one(self, asset: _Rows) -> FloatArray:
+    def _predict_one(self, asset: AssetRows) -> FloatArray:
         """Return one-step forecasts (n, M) of one asset, read off between steps on uneven times."""
         linear = self._model.linear
         steps = int(np.clip(np.ceil(asset.elapsed.max()), 1, linear.horizon))
@@ -288,13 +280,13 @@ class SSMForecaster(ModelFolder, WindowEstimator):
         state = self._model.start()
         for told in self._model.points(asset.values, asset.elapsed, state, rows, steps):
             paths = np.concatenate([before, told[:-1]])
-            parts.append(_between_steps(paths, asset.elapsed[at : at + len(told)]))
+            parts.append(between_steps(paths, asset.elapsed[at : at + len(told)]))
             before, at = told[-1:], at + len(told)
         return np.concatenate(parts)
 
     def _forecast_one(
         self,
-        asset: _Rows,
+        asset: AssetRows,
         rows: NDArray[np.int64],
         horizon: int | None,
         quantiles: ArrayLike | None,
@@ -348,30 +340,3 @@ class SSMForecaster(ModelFolder, WindowEstimator):
             own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
             self._states[name] = AssetState.from_arrays(own, self._model.start())
         return self
-
-
-class _Rows(NamedTuple):
-    """One asset's rows: values (k, M), elapsed (k,), and time (k,) in ns, or None."""
-
-    asset: str
-    values: FloatArray
-    elapsed: FloatArray
-    time: NDArray[np.int64] | None
-
-
-def _assets(window: Window) -> Iterator[_Rows]:
-    for low, high in pairwise([*window.starts, len(window.values)]):
-        part = slice(low, high)
-        time = None if window.time is None else window.time[part]
-        asset = window.groups[window.group[low]]
-        yield _Rows(asset, window.values[part], window.elapsed[part], time)
-
-
-def _between_steps(paths: FloatArray, elapsed: FloatArray) -> FloatArray:
-    """Read each path (n, S, M) at its elapsed step, on the line between whole steps from 1."""
-    at = np.clip(elapsed, 1.0, paths.shape[1]) - 1.0
-    low = np.floor(at).astype(np.int64)
-    high = np.minimum(low + 1, paths.shape[1] - 1)
-    share = (at - low)[:, None]
-    rows = np.arange(len(paths))
-    return (1 - share) * paths[rows, low] + share * paths[rows, high]
