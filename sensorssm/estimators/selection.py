@@ -166,17 +166,15 @@ def _pick(judge: _Judge, best: IntArray, losses: FloatArray, shared: tuple[float
 
 
 def surely_less(
-    error: FloatArray, other: FloatArray, horizons: float, least: float | None = None
+    error: FloatArray, other: FloatArray, horizons: float, least: float = LEAST_GAIN
 ) -> bool:
     """Say whether `error` (folds,) is less than `other` by more than chance explains.
 
     Forecasts from neighbouring rows share most of what they are judged by; `horizons` is how many
-    there are that do not. Of a few, the standard error over the folds tells too little, and the
-    gain must be plain: half of the error for one horizon, and `least` or 1 % for very many.
+    there are that do not. Of a few, the standard error over the folds tells too little.
     """
     gain = other - error
     if len(gain) < 2:
         return bool(gain.sum() > 0.05 * other.sum())
     doubt = gain.std(ddof=1) / np.sqrt(len(gain)) * (1.0 + FEW_HORIZONS / horizons)
-    least = max(LEAST_GAIN, 1.0 / (1.0 + horizons)) if least is None else least
     return bool(gain.mean() > max(doubt, least * other.mean()))
