@@ -12,6 +12,11 @@ CPU_BLOCK = 4  # states walked together: N is padded to a multiple
 CPU_CHUNK = 16  # steps between kept states: two chunks of a strip's states fill a 32 KiB cache
 
 
+def count_blocks(count: int, block: int) -> int:
+    """Return how many blocks cover `count`. `triton.cdiv` does it too, microseconds slower."""
+    return -(-count // block)
+
+
 def round_up(count: int, multiple: int) -> int:
     """Return the smallest multiple that is not under `count`."""
     return (count + multiple - 1) // multiple * multiple

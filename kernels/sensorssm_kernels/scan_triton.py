@@ -3,13 +3,18 @@
 # pyright: reportCallIssue=false, reportArgumentType=false, reportOptionalMemberAccess=false
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
-import triton
 from torch import Tensor
 
-from sensorssm_kernels.scan_plan import saved_dtype, saved_shape, triton_chunk, triton_tile
+from sensorssm_kernels.scan_plan import (
+    count_blocks,
+    saved_dtype,
+    saved_shape,
+    triton_chunk,
+    triton_tile,
+)
 from sensorssm_kernels.scan_rows import Rows, cut_rows, locate_rows
 from sensorssm_kernels.scan_triton_kernels import (
     chain_kernel,
@@ -21,8 +26,7 @@ from sensorssm_kernels.scan_triton_kernels import (
 
 _PROGRAMS = 2112  # four warps for each scheduler of 132 multiprocessors
 _SHORTEST_SEGMENT = 256
-_MANY_CHANNELS = 16_384  # rows times channels
-_LONG = 1024  # steps that make it worth widening B and C before the forward
+_MANY_CHANNELS = 20_480  # rows times channels
 
 
 def scan_forward(
@@ -30,8 +34,6 @@ def scan_forward(
 ):
     """Return y, the last state and the chunk states that the backward starts from."""
     call = _Call.of(u, delta, A, B, C, D_skip, z, delta_bias, lengths, cu_seqlens, softplus)
-    if call.count * call.dim < _MANY_CHANNELS and u.shape[1] >= _LONG:
-        call = call.with_wide_matrices()
     y = u.new_zeros(u.shape) if lengths is not None else u.new_empty(u.shape)
     shape = saved_shape("triton", u.shape, A, call.states, cu_seqlens)
     saved = u.new_empty(shape if keep else (0, *shape[1:]), dtype=saved_dtype("triton", u.dtype))
@@ -50,7 +52,6 @@ def scan_backward(
 ):  # fmt: skip
     """Return the gradients of u, delta, A, B, C, D_skip, z, delta_bias and the initial state."""
     call = _Call.of(u, delta, A, B, C, D_skip, z, delta_bias, lengths, cu_seqlens, softplus)
-    call = call.with_wide_matrices()
     grad_y, grad_last = grad_y.contiguous(), _contiguous(grad_state)
     if call.segments > 1:
         ends, sums = call.new_state(), call.new_channels()
@@ -63,7 +64,7 @@ def scan_backward(
     parts = _Parts.empty(call, zeros=lengths is not None)
     grad_first = call.new_state()
     _run_backward(call, saved, grad_y, grad_last, grad_u, grad_delta, grad_z, parts, grad_first)
-    grad_A, grad_B, grad_C, grad_skip, grad_bias = _sum(call, parts, B.dtype, C.dtype)
+    grad_A, grad_B, grad_C, grad_skip, grad_bias = _sum(call, parts)
     if initial_state is not None:
         grad_first = call.first_of_row(grad_first).to(initial_state.dtype)
     return (
@@ -130,10 +131,6 @@ class _Call:
         rows = self.rows
         return (self.A,) * 3 if rows is None else (rows.starts, rows.lengths, rows.chunk_at)
 
-    def with_wide_matrices(self) -> _Call:
-        """Widen B and C to float32 once, here, and not once per strip of channels."""
-        return replace(self, B=self.B.float(), C=self.C.float())
-
     def new_state(self) -> Tensor:
         """Return fresh memory for a state per row, or per segment of one."""
         return self.u.new_empty(self.count, self.dim, self.states, dtype=torch.float32)
@@ -160,7 +157,7 @@ class _Parts:
 
     @classmethod
     def empty(cls, call: _Call, *, zeros: bool) -> _Parts:
-        strips = triton.cdiv(call.dim, triton_tile(call.states)["BD"])
+        strips = count_blocks(call.dim, triton_tile(call.states)["BD"])
         # Sums over channels of bfloat16 readings end in bfloat16: their parts may as well.
         dtype = torch.bfloat16 if call.u.dtype == torch.bfloat16 else torch.float32
         fresh = torch.zeros if zeros else torch.empty
@@ -171,7 +168,7 @@ class _Parts:
 
 def _run_forward(call, first, y, state, saved, sums, *, keep: bool, only_state: bool) -> None:
     tile = _forward_tile(call, keep)
-    grid = (triton.cdiv(call.dim, tile["BD"]), call.count)
+    grid = (count_blocks(call.dim, tile["BD"]), call.count)
     if not grid[0] * grid[1]:
         return
     scan_forward_kernel[grid](
@@ -187,7 +184,7 @@ def _run_backward(
     call, saved, grad_y, grad_last, grad_u, grad_delta, grad_z, parts, grad_first
 ) -> None:
     tile = _backward_tile(call)
-    grid = (triton.cdiv(call.dim, tile["BD"]), call.count)
+    grid = (count_blocks(call.dim, tile["BD"]), call.count)
     if not grid[0] * grid[1]:
         return
     scan_backward_kernel[grid](
@@ -203,7 +200,7 @@ def _run_backward(
 def _run_carry(call, grad_y, carry) -> None:
     """Write what each segment sends back to the state before it."""
     tile = _backward_tile(call)
-    scan_carry_kernel[triton.cdiv(call.dim, tile["BD"]), call.count](
+    scan_carry_kernel[count_blocks(call.dim, tile["BD"]), call.count](
         call.delta, call.A, call.C, _or(call.z, call.u), _or(call.delta_bias, call.A),
         *call.places[:2], grad_y, carry, **call.flags, **tile,
     )  # fmt: skip
@@ -213,21 +210,21 @@ def _chain(call, ends, sums, given, *, backward: bool) -> Tensor:
     """Return the state (or its gradient) that comes into each segment."""
     into, block = torch.empty_like(ends), 256
     rows = call.count // call.segments
-    chain_kernel[triton.cdiv(call.dim * call.states, block), rows](
+    chain_kernel[count_blocks(call.dim * call.states, block), rows](
         ends, sums, call.A, _or(given, call.A), into, call.segments, HAS_GIVEN=given is not None,
         BACKWARD=backward, **call.sizes, BLOCK=block, num_warps=4,
     )  # fmt: skip
     return into
 
 
-def _sum(call: _Call, parts: _Parts, *matrix_dtypes: torch.dtype) -> tuple:
+def _sum(call: _Call, parts: _Parts) -> tuple:
     """Return the gradients of A, B, C, D_skip and bias: all parts added up in one launch."""
-    grad_B, grad_C = (torch.empty_like(call.B, dtype=dtype) for dtype in matrix_dtypes)
-    shared = (call.A, call.D_skip, call.delta_bias)
-    grad_A, grad_skip, grad_bias = (None if x is None else torch.empty_like(x) for x in shared)
+    shared = (call.A, call.B, call.C, call.D_skip, call.delta_bias)
+    sums = [None if x is None else torch.empty_like(x) for x in shared]
+    grad_A, grad_B, grad_C, grad_skip, grad_bias = sums
     # Few columns and many rows for A, the other way round for B and C.
     blocks = {"BLOCK": 256, "PARTS": 8, "BLOCK_A": 16, "PARTS_A": 256}
-    grid = triton.cdiv(call.A.numel(), 16) + triton.cdiv(call.B.numel(), 256)
+    grid = count_blocks(call.A.numel(), 16) + count_blocks(call.B.numel(), 256)
     if grid:
         sum_parts_kernel[(grid,)](
             parts.B, parts.C, parts.A, parts.D_skip, parts.delta_bias, grad_B, grad_C, grad_A,
@@ -235,7 +232,7 @@ def _sum(call: _Call, parts: _Parts, *matrix_dtypes: torch.dtype) -> tuple:
             call.count, HAS_SKIP=grad_skip is not None, HAS_BIAS=grad_bias is not None,
             SIZE_A=call.A.numel(), DIM=call.dim, **blocks, num_warps=4,
         )  # fmt: skip
-    return grad_A, grad_B, grad_C, grad_skip, grad_bias
+    return tuple(sums)
 
 
 def _forward_tile(call: _Call, keep: bool) -> dict:
@@ -260,7 +257,7 @@ def _backward_tile(call: _Call) -> dict:
 
 def _tile(call: _Call, BD: int, T: int, STAGES: int) -> dict:
     """Return a tile of one warp: N, the states padded to a power of two, on NL lanes."""
-    padded = triton.next_power_of_2(call.states)
+    padded = 1 << (call.states - 1).bit_length()
     lanes = min(padded, max(1, 32 // BD))
     return {"N": padded, "NL": lanes, "BD": BD, "T": T, "STAGES": STAGES, "num_warps": 1}
 
@@ -270,14 +267,14 @@ def _count_segments(batch: int, length: int, dim: int, states: int) -> int:
 
     Segments cost a second pass over the readings, and pay when they fill an idle chip.
     """
-    programs = batch * triton.cdiv(dim, triton_tile(states)["BD"])
+    programs = batch * count_blocks(dim, triton_tile(states)["BD"])
     if not programs or programs * 4 > _PROGRAMS:
         return 1
     return max(1, min(_PROGRAMS // programs, length // _SHORTEST_SEGMENT))
 
 
 def _contiguous(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.detach().contiguous()
+    return None if tensor is None else tensor.contiguous()
 
 
 def _or(tensor: Tensor | None, stand_in: Tensor) -> Tensor:

@@ -271,10 +271,16 @@ def _backward_block(
         if i < T - 1:
             before = row_of(path, t, T - 2 - i)
         slope = carry * before
-        grad_A += slope * step_i
+        if not SHARED:
+            grad_A += slope * step_i
         adjoint = put_row(adjoint, now, t, T - 1 - i)
         pull = put_row(pull, slope, t, T - 1 - i)
-    through_decay = sum_states(pull * rates[None, :, :, :]) * LN2
+    if SHARED:
+        through_decay = sum_states(pull)
+        grad_A += through_decay * step
+        through_decay = through_decay * tl.reshape(rates, [1, BD]) * LN2
+    else:
+        through_decay = sum_states(pull * rates[None, :, :, :]) * LN2
     through_drive = sum_states(adjoint * gain[:, :, :, None])
     grad_delta = through_decay + through_drive * u
     if SOFTPLUS:
@@ -334,7 +340,10 @@ def scan_backward_kernel(
     carry = tl.zeros([N // NL, NL, BD], tl.float32)
     if HAS_LAST:
         carry = tl.load(grad_last_ptr + state_at, mask=live_state, other=0.0).to(tl.float32)
-    grad_A = tl.zeros([N // NL, NL, BD], tl.float32)
+    if SHARED:
+        grad_A = tl.zeros([T, BD], tl.float32)
+    else:
+        grad_A = tl.zeros([N // NL, NL, BD], tl.float32)
     grad_skip = tl.zeros([T, BD], tl.float32)
     grad_bias = tl.zeros([T, BD], tl.float32)
     full = length // T
@@ -380,8 +389,7 @@ def scan_backward_kernel(
             HAS_SKIP, HAS_Z, SOFTPLUS, SHARED, False, DIM, STATES, N, NL, BD, T,
         )  # fmt: skip
     if SHARED:
-        total = tl.sum(tl.sum(grad_A, axis=0), axis=0)
-        tl.store(grad_A_ptr + row * DIM + d, total, mask=d < DIM)
+        tl.store(grad_A_ptr + row * DIM + d, tl.sum(grad_A, axis=0), mask=d < DIM)
     else:
         tl.store(grad_A_ptr + state_at, grad_A, mask=live_state)
     tl.store(grad_skip_ptr + row * DIM + d, tl.sum(grad_skip, axis=0), mask=d < DIM)

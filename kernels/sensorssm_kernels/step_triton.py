@@ -8,6 +8,7 @@ import triton
 import triton.language as tl
 
 from sensorssm_kernels.math_triton import LOG2E, round_for, sigmoid, softplus
+from sensorssm_kernels.scan_plan import count_blocks
 
 
 @triton.jit
@@ -55,14 +56,15 @@ def step(state, u, delta, A, B, C, D_skip, z, delta_bias, softplus: bool):
     batch, dim = u.shape
     states = B.shape[1]
     y, new = torch.empty_like(u), torch.empty_like(state, dtype=torch.float32)
-    padded = triton.next_power_of_2(states)
-    block = max(1, min(triton.next_power_of_2(dim), 1024 // padded))
+    padded = 1 << (states - 1).bit_length()
+    # 16 elements a thread: four wide loads in flight.
+    block = max(1, min(1 << (dim - 1).bit_length(), 4096 // padded))
     if batch and dim:
-        step_kernel[triton.cdiv(dim, block), batch](
+        step_kernel[count_blocks(dim, block), batch](
             state, u, delta, A, B, C, A if D_skip is None else D_skip, u if z is None else z,
             A if delta_bias is None else delta_bias, y, new,
             HAS_SKIP=D_skip is not None, HAS_Z=z is not None, HAS_BIAS=delta_bias is not None,
             SOFTPLUS=softplus, SHARED=A.ndim == 1, DIM=dim, STATES=states, N=padded, BD=block,
-            num_warps=4,
+            num_warps=8 if block * padded > 2048 else 4,
         )  # fmt: skip
     return y, new
