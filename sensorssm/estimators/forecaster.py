@@ -51,6 +51,7 @@ class SSMForecaster(ModelFolder, WindowEstimator):
     Attributes
     ----------
     horizon_, season_ : what was fitted; `season_` is a tuple of steps, empty without a season
+    selective_gain_ : held-back loss that the selective part took off, a share; 0 where not kept
     tags_, n_features_in_, feature_names_in_ : the fitted tags
     """
 
@@ -237,6 +238,13 @@ class SSMForecaster(ModelFolder, WindowEstimator):
             / self._model.conformal.dispersion.usual_size
         )
         return -float(np.nanmean(error)) if np.isfinite(error).any() else 0.0
+
+    @property
+    def selective_gain_(self) -> float:
+        """Return the share of the held-back loss that the selective part took off; 0 without it."""
+        check_is_fitted(self)
+        correction = self._model.correction
+        return 0.0 if correction is None else float(correction.selective.gain_)
 
     def _check_settings(self) -> None:
         for name, value, least in (("horizon", self.horizon, 1), ("lags", self.lags, 1)):

@@ -74,7 +74,15 @@ def ingest_text(report: IngestReport) -> str:
 def fit_text(report: FitReport) -> str:
     """Return what was fitted, on how much, and how long it took."""
     took = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in report.seconds.items())
-    return f"Fitted {report.assets} assets on {report.rows:,} rows: {took}"
+    text = f"Fitted {report.assets} assets on {report.rows:,} rows: {took}"
+    kept = [
+        f"{asset} (held-back loss -{gain:.1%})"
+        for asset, gain in report.selective.items()
+        if gain > 0
+    ]
+    if report.selective:
+        text += f"\n  selective memory kept for {', '.join(kept) if kept else 'no asset'}"
+    return text
 
 
 def backtest_text(report: BacktestReport) -> str:
