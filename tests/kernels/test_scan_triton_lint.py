@@ -1,0 +1,101 @@
+"""What the compiler makes of the Triton kernels for an H100: checked without a GPU.
+
+A kernel is compiled for sm_90 and read back with the tools that Triton ships: a spill, or a
+horizontal exchange where none belongs, is a performance bug that no other test would see.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+triton = pytest.importorskip("triton")
+
+# In a process of its own: this one may run Triton's interpreter, where nothing is compiled.
+SCRIPT = """
+import sys
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from sensorssm_kernels import scan_triton_kernels as kernels
+
+kernel = getattr(kernels, sys.argv[1])
+constants = eval(sys.argv[2], {})
+kind = {"starts_ptr": "*i64", "lengths_ptr": "*i64", "chunk_at_ptr": "*i64"}
+signature = {
+    name: "constexpr" if name in constants
+    else "i32" if name in ("length", "tokens")
+    else kind.get(name, "*fp32")
+    for name in kernel.arg_names
+}
+aligned = {
+    (i,): [["tt.divisibility", 16]]
+    for i, name in enumerate(signature) if name.endswith("_ptr")
+}
+source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=aligned)
+built = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 1})
+open(sys.argv[3], "wb").write(built.asm["cubin"])
+"""
+COMMON = {
+    "HAS_SKIP": True, "HAS_Z": True, "HAS_BIAS": True, "SOFTPLUS": True, "RAGGED": False,
+    "SHARED": False, "DIM": 256, "STATES": 16, "N": 16,
+}  # fmt: skip
+FORWARD = COMMON | {
+    "HAS_FIRST": False, "KEEP": False, "ONLY_STATE": False, "CHUNK": 8, "CARRY": False,
+}  # fmt: skip
+BACKWARD = COMMON | {"HAS_LAST": False}
+
+
+def read_back(kernel: str, constants: dict, folder: Path) -> tuple[int, int, str]:
+    """Return registers, bytes of stack and the machine code of a kernel compiled for sm_90."""
+    binary = folder / "kernel.cubin"
+    environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    environment |= {"PYTHONPATH": "kernels", "TRITON_DEFAULT_FP_FUSION": "1"}
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-c", SCRIPT, kernel, repr(constants), str(binary)]
+    subprocess.run(command, check=True, cwd=root, env=environment, capture_output=True)
+    tools = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+    used = subprocess.check_output([tools / "cuobjdump", "-res-usage", binary], text=True)
+    code = subprocess.check_output([tools / "nvdisasm", "-c", binary], text=True)
+    registers, stack = map(int, re.search(r"REG:(\d+) STACK:(\d+)", used).groups())
+    return registers, stack, code
+
+
+@pytest.mark.parametrize(
+    ("tile", "most"),
+    [
+        ({"BD": 16, "T": 8, "NL": 2, "STAGES": 4}, 128),
+        ({"BD": 8, "T": 16, "NL": 4, "STAGES": 3}, 168),
+    ],
+    ids=["many channels", "few channels"],
+)
+def test_the_forward_does_not_spill(tmp_path: Path, tile: dict, most: int) -> None:
+    """The forward keeps its tile in registers, few enough for 3 or 4 warps per scheduler."""
+    registers, stack, code = read_back("scan_forward_kernel", FORWARD | tile, tmp_path)
+    assert stack == 0
+    assert registers <= most
+    assert "LDL" not in code and "STL" not in code
+    # The scan over time exchanges nothing; only the sum over states does, twice a step at most.
+    assert code.count("SHFL") <= 4 * 2 * tile["T"]
+
+
+def test_the_forward_that_keeps_states_does_not_spill(tmp_path: Path) -> None:
+    """The forward of training stores its state every chunk, still from registers."""
+    tile = {"BD": 16, "T": 8, "NL": 2, "STAGES": 4, "KEEP": True}
+    _, stack, code = read_back("scan_forward_kernel", FORWARD | tile, tmp_path)
+    assert stack == 0
+    assert "LDL" not in code and "STL" not in code
+
+
+def test_the_backward_does_not_spill(tmp_path: Path) -> None:
+    """The backward fills the registers of two warps per scheduler, and no more."""
+    tile = {"BD": 8, "T": 8, "NL": 4, "STAGES": 3}
+    registers, stack, code = read_back("scan_backward_kernel", BACKWARD | tile, tmp_path)
+    assert stack == 0
+    assert registers <= 255
+    assert "LDL" not in code and "STL" not in code
