@@ -44,7 +44,7 @@ def main() -> None:
         torch.autograd.grad(y, values, grad)
 
     def pscan():
-        from mambapy.pscan import pscan as scan
+        from mambapy.pscan import pscan as scan  # pyright: ignore[reportMissingImports]
 
         step = F.softplus(delta + bias)
         states = scan(torch.exp(step[..., None] * A), (step * u)[..., None] * B[:, :, None])

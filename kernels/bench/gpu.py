@@ -80,7 +80,9 @@ def measure_scan(shape: Shape, dtype: torch.dtype, *, shared: bool = False) -> d
 
 def measure_peer(shape: Shape, dtype: torch.dtype) -> dict[str, float]:
     """Return the same for mamba-ssm, in its own layout (B, D, L)."""
-    from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
+    from mamba_ssm.ops import selective_scan_interface  # pyright: ignore[reportMissingImports]
+
+    selective_scan_fn = selective_scan_interface.selective_scan_fn
 
     (u, delta, A, B, C, D, z, bias), grad = arguments(shape, dtype)
     u, delta, B, C, z, grad = (

@@ -3,6 +3,7 @@
 Graph replays time the kernels; eager calls time what a user feels, Python included, with a cold L2.
 """
 
+# pyright: reportCallIssue=false, reportReturnType=false
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Small pieces that the Triton kernels share: softplus, sigmoid, rows of a register tile."""
 
 # pyright: reportCallIssue=false, reportArgumentType=false, reportGeneralTypeIssues=false
-# pyright: reportOperatorIssue=false, reportOptionalMemberAccess=false, reportIndexIssue=false
+# pyright: reportAssignmentType=false, reportOperatorIssue=false, reportOptionalMemberAccess=false, reportIndexIssue=false
 from __future__ import annotations
 
 import torch

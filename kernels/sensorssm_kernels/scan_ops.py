@@ -4,6 +4,7 @@
 which implementation runs is an argument. The gradient of the gradient goes through the reference.
 """
 
+# pyright: reportCallIssue=false
 from __future__ import annotations
 
 from importlib import import_module

@@ -127,7 +127,7 @@ class _Call:
         }
 
     @property
-    def places(self) -> tuple[Tensor, Tensor, Tensor]:
+    def places(self) -> tuple[Tensor, ...]:
         rows = self.rows
         return (self.A,) * 3 if rows is None else (rows.starts, rows.lengths, rows.chunk_at)
 

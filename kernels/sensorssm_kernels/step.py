@@ -1,6 +1,9 @@
 """One reading through the selective scan: the online form of the same recurrence."""
 
+# pyright: reportCallIssue=false
 from __future__ import annotations
+
+from typing import Any
 
 from torch import Tensor
 
@@ -62,7 +65,7 @@ def selective_step(
 _READINGS = ("u", "delta", "A", "B", "C", "D_skip", "z", "delta_bias")
 
 
-def _as_context(name: str, tensor: Tensor | None) -> Tensor | None:
+def _as_context(name: str, tensor: Tensor | None) -> Any:
     """Return a reading as a context of one step; parameters as they are."""
     is_reading = name in ("u", "delta", "B", "C", "z")
     return tensor[:, None] if is_reading and isinstance(tensor, Tensor) else tensor

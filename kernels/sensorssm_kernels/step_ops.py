@@ -1,5 +1,6 @@
 """The single step as an operator of torch; its gradient is that of a scan over one step."""
 
+# pyright: reportCallIssue=false
 from __future__ import annotations
 
 import torch
