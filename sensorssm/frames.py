@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -116,15 +117,21 @@ def window_of(
     *,
     names: tuple[str, ...] | None,
     period_s: float | None = None,
+    regular: bool = False,
 ) -> Window:
     """Join checked `values` (n, M) with the times and assets of `table`.
 
-    `period_s` is the fitted grid step in seconds; by default the median step of the times.
+    `period_s` is the fitted grid step in seconds; by default the median step of the times. With
+    `regular` every row is one step after the one before, whatever the times: a model that was
+    fitted without times knows no step to measure them in.
     """
     values = np.ascontiguousarray(values, dtype=np.float64)
     if len(values) != len(table.group):
         raise ShapeError(f"{len(values)} rows of values for {len(table.group)} rows of the table")
-    elapsed, period_s = _elapsed(table.time, table.group, period_s)
+    if regular:
+        elapsed = np.ones(len(values))
+    else:
+        elapsed, period_s = _elapsed(table.time, table.group, period_s)
     return Window(values, elapsed, table.time, period_s, table.group, table.groups, names)
 
 
@@ -178,7 +185,7 @@ def _row_count(X: Any) -> int:
     shape = getattr(X, "shape", None)
     if shape is not None:
         return int(shape[0]) if len(shape) else 0
-    return len(X) if hasattr(X, "__len__") else len(np.atleast_1d(X))  # only an __array__
+    return len(X) if hasattr(X, "__len__") else len(np.asarray(X))  # only an __array__
 
 
 def _group_codes(groups: Any, rows: int) -> tuple[IntArray, tuple[str, ...]]:
@@ -238,7 +245,7 @@ def _stamps(times: Any) -> IntArray:
 def _datetimes(column: NDArray[Any]) -> IntArray:
     try:
         return np.array(
-            [np.datetime64(round(t.timestamp() * 1e6), "us") for t in column.ravel()],
+            [np.datetime64(round(_utc(t).timestamp() * 1e6), "us") for t in column.ravel()],
             dtype="datetime64[ns]",
         ).astype(np.int64)
     except AttributeError as error:
@@ -246,6 +253,11 @@ def _datetimes(column: NDArray[Any]) -> IntArray:
             f"times are of type {column.dtype}, wanted datetimes, int64 nanoseconds or float "
             "seconds since 1970 in UTC"
         ) from error
+
+
+def _utc(time: Any) -> Any:
+    """Return a datetime with a zone; one without is UTC, whatever zone this machine is in."""
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
 def _elapsed(

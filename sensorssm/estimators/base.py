@@ -45,11 +45,13 @@ class WindowEstimator(BaseEstimator):
         checks = {"dtype": np.float64, "ensure_all_finite": "allow-nan"} | checks
         values = validate_data(self, table.data, reset=reset, **checks)
         names = getattr(self, "feature_names_in_", None)
+        fitted = None if reset else getattr(self, "period_s_", None)
         return window_of(
             table,
             np.asarray(values),
             names=None if names is None else tuple(map(str, names)),
-            period_s=None if reset else getattr(self, "period_s_", None),
+            period_s=fitted,
+            regular=not reset and fitted is None,
         )
 
     def __sklearn_tags__(self) -> Any:
@@ -95,7 +97,9 @@ class ModelFolder:
         config, arrays = load_parts(path, cls.__name__)
         try:
             return cls._from_parts(config, arrays)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except ModelFileError:
+            raise
+        except (LookupError, TypeError, ValueError, ArithmeticError, MemoryError) as error:
             raise ModelFileError(
                 f"{path}: the parts do not make a {cls.__name__} ({error!r}). Fit and save it again."
             ) from error
@@ -104,12 +108,26 @@ class ModelFolder:
 def save_parts(
     path: str | os.PathLike[str], kind: str, config: Mapping[str, Any], arrays: Arrays
 ) -> None:
-    """Write one model folder; the JSON, written last, carries the tensors' SHA-256."""
+    """Write one model folder; the JSON, written last, carries the tensors' SHA-256.
+
+    Raises
+    ------
+    ModelFileError : a file stands where the folder should be, or a setting that JSON cannot hold;
+        nothing is written then
+    """
     folder = Path(path)
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = save_tensors({name: np.ascontiguousarray(a) for name, a in arrays.items()})
+    text = _described(kind, config, tensors)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ModelFileError(f"{folder}: a file stands there, wanted a folder's name") from error
     _replace(folder / TENSOR_FILE, tensors)
-    text = json.dumps(
+    _replace(folder / CONFIG_FILE, text.encode())
+
+
+def _described(kind: str, config: Mapping[str, Any], tensors: bytes) -> str:
+    return json.dumps(
         {
             "schema": SCHEMA,
             "kind": kind,
@@ -119,8 +137,17 @@ def save_parts(
         indent=1,
         sort_keys=True,
         allow_nan=False,
+        default=_plain,
     )
-    _replace(folder / CONFIG_FILE, text.encode())
+
+
+def _plain(setting: Any) -> Any:
+    """Return a setting as JSON holds it: numpy's numbers as numbers, arrays as lists."""
+    if isinstance(setting, np.generic | np.ndarray):
+        return setting.tolist()
+    if isinstance(setting, np.random.RandomState | np.random.Generator):
+        return None  # where a generator stood is no part of what was learnt
+    raise ModelFileError(f"a setting of type {type(setting).__name__} cannot be saved: {setting!r}")
 
 
 def load_parts(
@@ -143,9 +170,28 @@ def load_parts(
     except SafetensorError as error:
         raise ModelFileError(f"{folder}: {TENSOR_FILE} cannot be read ({error})") from error
     for name, array in arrays.items():
-        if array.dtype.kind == "f" and np.isnan(array).any():
-            raise ModelFileError(f"{folder}: tensor {name!r} holds NaN; restore a copy")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ModelFileError(f"{folder}: tensor {name!r} is not finite; restore a copy")
     return head["config"], arrays
+
+
+def read_tags(tags: Any, count: int) -> NDArray[Any] | None:
+    """Return the tags' names of a model description, None where it was fitted on an array."""
+    if not tags:
+        return None
+    distinct = isinstance(tags, list) and len({t for t in tags if isinstance(t, str)}) == count
+    if not distinct or len(tags) != count:
+        raise ModelFileError(f"tags are {tags!r}, wanted {count} different names")
+    return np.array(tags, dtype=object)
+
+
+def read_period(seconds: Any) -> float | None:
+    """Return the grid step of a model description, None where it was fitted without times."""
+    if seconds is None:
+        return None
+    if not isinstance(seconds, int | float) or not 0 < seconds < np.inf:
+        raise ModelFileError(f"period_s is {seconds!r}, wanted seconds above 0")
+    return float(seconds)
 
 
 def refuse_other_tags(found: tuple[str, ...], fitted: tuple[str, ...]) -> None:
@@ -178,6 +224,8 @@ def _read(path: Path, limit: int | None = None) -> bytes:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise MissingFileError(f"{path}: no such file. Is {path.parent} a model folder?") from error
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -12,7 +12,13 @@ from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sensorssm.errors import ConfigError, DataError, ShapeError
-from sensorssm.estimators.base import Arrays, ModelFolder, WindowEstimator
+from sensorssm.estimators.base import (
+    Arrays,
+    ModelFolder,
+    WindowEstimator,
+    read_period,
+    read_tags,
+)
 from sensorssm.frames import Window, is_frame, like
 from sensorssm.scoring import (
     Cell,
@@ -108,6 +114,8 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
         self.period_s_ = period_seconds(self.period) or (
             window.period_s if window.time is not None else None
         )
+        if self.period is not None:  # measure the times in that step, as scoring will
+            window = self._window(X, times=times, groups=groups)
         rows = Rows(window.values, window.elapsed, window.starts, keep)
         cell, held_back = fit_cell(rows, Options())
         self.threshold_ = self._threshold(held_back, window.starts)
@@ -245,9 +253,10 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
         fields |= {name: kind(config["cell"][name]) for name, kind in SCALARS.items()}
         model.cell_ = Cell(**fields)
         model.n_features_in_ = int(config["count"])
-        if config["tags"] is not None:
-            model.feature_names_in_ = np.array(config["tags"], dtype=object)
-        model.period_s_ = config["period_s"]
+        names = read_tags(config["tags"], model.n_features_in_)
+        if names is not None:
+            model.feature_names_in_ = names
+        model.period_s_ = read_period(config["period_s"])
         model.threshold_ = float(config["threshold"])
         model.offset_ = -model.threshold_
         model.cell_.check(model.n_features_in_)

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from sensorssm.errors import ConfigError
 from sensorssm.estimators.answers import empty_like, forecast_answer, predict_answer
 from sensorssm.estimators.assets import AssetRows, assets_of, between_steps, following
-from sensorssm.estimators.base import ModelFolder, WindowEstimator
+from sensorssm.estimators.base import ModelFolder, WindowEstimator, read_period, read_tags
 from sensorssm.estimators.checks import check_origins, refuse_empty_tags
 from sensorssm.estimators.fitting import fit_model
 from sensorssm.estimators.growth import Growth
@@ -337,9 +337,10 @@ class SSMForecaster(ModelFolder, WindowEstimator):
         self.horizon_ = self._model.linear.horizon
         self.season_ = self._model.linear.seasons
         self.n_features_in_ = len(self._model.linear.start)
-        if config["tags"]:
-            self.feature_names_in_ = np.array(config["tags"], dtype=object)
-        self.period_s_ = config["period_s"]
+        names = read_tags(config["tags"], self.n_features_in_)
+        if names is not None:
+            self.feature_names_in_ = names
+        self.period_s_ = read_period(config["period_s"])
         self._end_ns = dict(config["ends"])
         self._seen = self._growth = None
         self._states = {}

@@ -16,6 +16,7 @@ from sensorssm.models.memory import Gate, Memory
 from sensorssm.scoring.conformal import LEVELS, Conformal
 from sensorssm.scoring.dispersion import Dispersion
 
+MOST_SLOTS = 10_000_000  # of one ring: a hostile file must not ask for all the memory
 DISPERSION = tuple(field.name for field in fields(Dispersion))
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -116,11 +117,11 @@ def _check_sizes(memory: Memory, seasons: tuple[int, ...]) -> None:
     """Refuse numbers that would send the compiled loops outside their arrays."""
     fits = (
         0 <= memory.oscillating <= len(memory.tau)
-        and 1 <= memory.lags <= memory.ring
+        and 1 <= memory.lags <= memory.ring <= MOST_SLOTS
         and all(1 <= season <= memory.ring for season in seasons)
         and memory.tau.ndim == 1
         and np.all(memory.tau > 0)
-        and memory.level_tau > 0
+        and 0 < memory.level_tau < np.inf
         and memory.spread_tau.ndim == 1
         and np.all(memory.spread_tau > 0)
     )

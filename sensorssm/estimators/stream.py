@@ -229,7 +229,11 @@ class ForecastStream:
         ------
         ModelFileError : a snapshot of another model.
         """
-        self._state = AssetState.from_arrays(snapshot, self._model.start())
+        self._state = self.check(snapshot)
+
+    def check(self, snapshot: Mapping[str, NDArray[Any]]) -> AssetState:
+        """Return the state of a `snapshot` without going on from it; raises as `restore` does."""
+        return AssetState.from_arrays(snapshot, self._model.start())
 
 
 def check_horizon(horizon: int | None, fitted: int) -> int:

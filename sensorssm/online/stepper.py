@@ -89,6 +89,7 @@ class Stepper:
         self._time = np.full(len(self._row), NEVER, dtype=np.int64)
         self._stats = np.empty(statistics_of(self._cell))
         self._streams = None if forecaster is None else [forecaster.stream() for _ in self._row]
+        self._stream_period_s = None if forecaster is None else forecaster.period_s_
 
     @property
     def assets(self) -> tuple[str, ...]:
@@ -117,7 +118,8 @@ class Stepper:
         row = self._asset_row(asset)
         readings = self._readings(values)
         stamp = None if time is None else _nanoseconds(time)
-        elapsed = self._elapsed(row, stamp)
+        before = self._before(row, stamp)
+        elapsed = _steps(before, stamp, self._detector.period_s_)
         lower, upper = self._band(row)
         expected, shares = np.empty(len(readings)), np.empty(len(readings))
         state = self._state[row]
@@ -125,7 +127,7 @@ class Stepper:
         if stamp is not None:
             self._time[row] = stamp
         if self._streams is not None:
-            self._streams[row].update(readings, elapsed)
+            self._streams[row].update(readings, _steps(before, stamp, self._stream_period_s))
         threshold = self._detector.threshold_
         return Result(
             time=time,
@@ -177,6 +179,8 @@ class Stepper:
             if found is None or found.shape != own.shape or found.dtype != own.dtype:
                 raise ModelFileError(f"the snapshot's {name} does not fit {own.dtype} {own.shape}")
         for row, stream in enumerate(self._streams or ()):
+            stream.check(_under(f"stream/{row}/", arrays))  # all of them, before any is moved
+        for row, stream in enumerate(self._streams or ()):
             stream.restore(_under(f"stream/{row}/", arrays))
         self._state, self._time = arrays["state"].copy(), arrays["time"].copy()
 
@@ -209,22 +213,30 @@ class Stepper:
             )
         return readings
 
-    def _elapsed(self, row: int, stamp: int | None) -> float:
+    def _before(self, row: int, stamp: int | None) -> int | None:
+        """Return when the asset was last stepped, or None; time must have moved on since."""
         before = int(self._time[row])
         if stamp is None or before == NEVER:
-            return 1.0
+            return None
         if stamp <= before:
             raise DataError(
                 f"time {np.datetime64(stamp, 'ns')} is not after the row before "
                 f"({np.datetime64(before, 'ns')}). Step each asset in the order of time."
             )
-        return (stamp - before) / 1e9 / (self._detector.period_s_ or 1.0)
+        return before
 
     def _band(self, row: int) -> tuple[FloatArray | None, FloatArray | None]:
         if self._streams is None:
             return None, None
         ahead = self._streams[row].forecast(1, BAND)[0]
         return ahead[:, 0], ahead[:, -1]
+
+
+def _steps(before: int | None, stamp: int | None, period_s: float | None) -> float:
+    """Return the steps from one time to another in a model's own period; 1 where it has none."""
+    if before is None or stamp is None or period_s is None:
+        return 1.0
+    return (stamp - before) / 1e9 / period_s
 
 
 def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

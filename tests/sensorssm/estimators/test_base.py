@@ -72,7 +72,7 @@ def test_a_huge_description_is_not_even_read(folder: Path) -> None:
 def test_nan_weights_are_refused(tmp_path: Path) -> None:
     """A model that would answer NaN for ever does not load."""
     save_parts(tmp_path, "Model", {}, {"W": np.array([1.0, np.nan])})
-    with pytest.raises(ModelFileError, match="'W' holds NaN"):
+    with pytest.raises(ModelFileError, match="'W' is not finite"):
         load_parts(tmp_path, "Model")
 
 
