@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -197,3 +198,30 @@ def test_a_run_rebuilds_the_store_and_leaves_its_report(recipe: Path) -> None:
     assert all(first.equals(second) for first, second in zip(*tables, strict=True))
     for line in (folder / "report.txt").read_text().splitlines():
         assert line in result.output
+
+
+def test_a_run_that_cannot_read_its_files_leaves_the_results(recipe: Path) -> None:
+    """A mistyped path and a broken file cost nothing but a FAILED row in the table of runs."""
+    assert call("run", recipe).exit_code == 0
+    store, raw = Store(recipe.with_name("results")), recipe.with_name("raw.csv")
+    before = [store.read_scores(), store.read_readings(), store.read_alarms()]
+    raw.write_text("time,flow\nyesterday,1\n")
+    refuses(call("run", recipe), "no usable reading")
+    raw.unlink()
+    refuses(call("run", recipe), "no file or folder at")
+    after = [store.read_scores(), store.read_readings(), store.read_alarms()]
+    assert not before[0].is_empty()
+    assert all(first.equals(second) for first, second in zip(before, after, strict=True))
+    assert store.read_runs()["status"].to_list() == ["DONE", "FAILED", "FAILED"]
+
+
+def test_a_second_ingestion_replaces_the_grid_of_the_first(recipe: Path) -> None:
+    """Another period and other tags leave no reading, tag or unit of the grid before."""
+    assert call("ingest", recipe).exit_code == 0
+    write_raw(recipe.with_name("raw.csv"), ["flow", "level"])
+    recipe.write_text(recipe.read_text() + '[grid]\nperiod = "7min"\n')
+    assert call("ingest", recipe).exit_code == 0
+    store = Store(recipe.with_name("results"))
+    assert set(store.read_readings()["tag"]) == set(store.read_tags()["tag"]) == {"flow", "level"}
+    steps = store.read_readings().filter(tag="flow")["time"].diff().drop_nulls().unique()
+    assert steps.to_list() == [timedelta(minutes=7)]

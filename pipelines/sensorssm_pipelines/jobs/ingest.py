@@ -30,10 +30,14 @@ class IngestReport:
 
 
 def run(recipe: Recipe, store: Store, progress: Progress = silent) -> IngestReport:
-    """Ingest the sources of a recipe into the store."""
+    """Ingest the sources of a recipe into the store.
+
+    What the store held rests on an older grid and goes, but only once every source was read.
+    """
     started = perf_counter()
     found = ingest(recipe, progress)
     seconds = perf_counter() - started
+    store.clear()
     store.write_readings(found.readings)
     store.write_quarantine(found.quarantine)
     store.write_labels(found.labels)

@@ -22,11 +22,12 @@ def run(
 ) -> tuple[report.RunReport, str]:
     """Rebuild the store from the recipe's raw files; return the report and its text.
 
+    Files that cannot be read leave the store as it was.
+
     `labels` are known faults beside those in the files; `started` is when the caller began
     (`perf_counter`), so that the report counts what it did before.
     """
     started = perf_counter() if started is None else started
-    store.clear()
     with recorded(recipe, store, "run") as record:
         ingested = ingest.run(recipe, store, progress)
         record.account = ingested.account

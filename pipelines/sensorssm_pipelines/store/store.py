@@ -87,7 +87,7 @@ class Store:
             )
 
     def clear(self) -> None:
-        """Drop all results but the table of runs: a run rebuilds its store."""
+        """Drop all results but the table of runs: a new ingestion rebuilds the store."""
         self._refuse_if_read_only()
         with self._database.transaction() as connection:
             for table in schema.DATABASE:
