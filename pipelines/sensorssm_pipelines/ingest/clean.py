@@ -32,15 +32,15 @@ def read_file(file: Path, source: Source, tags: list[str]) -> pl.DataFrame:
     return collect(_typed(long, source), file)
 
 
-def to_quarantine(readings: pl.DataFrame, file: Path) -> pl.DataFrame:
-    """Return the readings of `file` that have a reason, as rows of the quarantine table."""
+def to_quarantine(readings: pl.DataFrame, place: str) -> pl.DataFrame:
+    """Return the readings of the file at `place` that have a reason, as rows of quarantine."""
     return readings.filter(pl.col(REASON).is_not_null()).select(
         pl.col(ASSET, TAG).cast(pl.String),
         TIME,
         pl.col(_TEXT).alias(VALUE),
         pl.col(_CODE).alias(QUALITY),
         REASON,
-        pl.format("{}:{}", pl.lit(file.name), ROW).alias("source"),
+        pl.format("{}:{}", pl.lit(place), ROW).alias("source"),
     )
 
 

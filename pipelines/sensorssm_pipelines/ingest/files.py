@@ -13,7 +13,9 @@ from sensorssm.names import ASSET, QUALITY, TAG, TIME, UNIT, VALUE
 from sensorssm_pipelines.recipes.parts import Source
 
 #: Where a reading stood: its row in the file, counted from 1 below the header.
-ROW = "row"
+ROW = "sensorssm:row"
+#: What a wide file's own columns may be called, so the frame's names wait under others.
+_PRIVATE = {name: f"sensorssm:{name}" for name in (ASSET, TIME, TAG, VALUE)}
 _FILE_NAME = "{file}"
 #: What reading a damaged file raises; a torn Parquet page makes the reader panic.
 _DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
@@ -38,6 +40,12 @@ def find_files(source: Source) -> list[Path]:
     if not found:
         raise MissingFileError(f"no file in {path} fits {' or '.join(source.files)}.")
     return sorted(found, key=lambda file: _natural(str(file)))
+
+
+def place_of(file: Path, source: Source) -> str:
+    """Return where a file stands below its source's path; a single file is its own name."""
+    folder = Path(source.path)
+    return file.name if file == folder else file.relative_to(folder).as_posix()
 
 
 def scan_file(file: Path, source: Source) -> tuple[pl.LazyFrame, pl.Schema]:
@@ -128,9 +136,18 @@ def _wide(
         _require(name, schema, file)
         _require_numbers(name, frame, schema, file)
     long = frame.select(
-        asset_of(file, source), pl.col(columns.time).alias(TIME), ROW, *names
-    ).unpivot(names, index=[ASSET, TIME, ROW], variable_name=TAG, value_name=VALUE)
-    present = long.filter(pl.col(VALUE).is_not_null())
+        asset_of(file, source).alias(_PRIVATE[ASSET]),
+        pl.col(columns.time).alias(_PRIVATE[TIME]),
+        ROW,
+        *names,
+    ).unpivot(
+        names,
+        index=[_PRIVATE[ASSET], _PRIVATE[TIME], ROW],
+        variable_name=_PRIVATE[TAG],
+        value_name=_PRIVATE[VALUE],
+    )
+    named = long.rename({private: name for name, private in _PRIVATE.items()})
+    present = named.filter(pl.col(VALUE).is_not_null())
     nothing = pl.lit(None, pl.String)
     return present.select(ASSET, TAG, TIME, VALUE, nothing.alias(QUALITY), nothing.alias(UNIT), ROW)
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
 from sensorssm.errors import DataError, UnknownTagError
 from sensorssm.names import ASSET, TAG, TIME, UNIT, VALUE
 from sensorssm_pipelines.ingest.clean import REASON, read_file, to_quarantine
-from sensorssm_pipelines.ingest.files import find_files
+from sensorssm_pipelines.ingest.files import find_files, place_of
 from sensorssm_pipelines.ingest.grid import to_grid
 from sensorssm_pipelines.ingest.labels import read_labels
 from sensorssm_pipelines.ingest.series import FILE, SERIES, convert, deduplicate, foreign_units
-from sensorssm_pipelines.recipes.parts import Recipe, Tag
+from sensorssm_pipelines.recipes.parts import Recipe, Source, Tag
 from sensorssm_pipelines.store.schema import LABELS
 
 
@@ -62,12 +63,12 @@ def ingest(recipe: Recipe, progress: Callable[[str, int, int], None] | None = No
     MissingFileError, DataError : a file that is missing, empty, damaged or of another shape.
     UnknownTagError : a tag of the recipe that no file holds.
     """
-    files = [(source, file) for source in recipe.sources for file in find_files(source)]
+    files = _files(recipe)
     listed = [tag.name for tag in recipe.tags]
     parts, set_aside, labels = [], [], []
-    for number, (source, file) in enumerate(files):
+    for number, (source, file, place) in enumerate(files):
         readings = read_file(file, source, listed)
-        set_aside.append(to_quarantine(_listed_only(readings, listed), file))
+        set_aside.append(to_quarantine(_listed_only(readings, listed), place))
         parts.append(
             readings.drop("text", "code").with_columns(pl.lit(number, pl.UInt32).alias(FILE))
         )
@@ -79,8 +80,18 @@ def ingest(recipe: Recipe, progress: Callable[[str, int, int], None] | None = No
     _check_tags(raw, listed)
     kept = _listed_only(raw, listed)
     usable, foreign = convert(kept.filter(pl.col(REASON).is_null()), recipe.tags)
-    set_aside.append(foreign_units(foreign, [file for _, file in files]))
+    set_aside.append(foreign_units(foreign, [place for _, _, place in files]))
     return _finish(recipe, raw.height, kept.height, usable, pl.concat(set_aside), labels)
+
+
+def _files(recipe: Recipe) -> list[tuple[Source, Path, str]]:
+    """Return each file with its source and its place, which no other file of the recipe has."""
+    several = len(recipe.sources) > 1
+    return [
+        (source, file, f"sources.{number}/" * several + place_of(file, source))
+        for number, source in enumerate(recipe.sources)
+        for file in find_files(source)
+    ]
 
 
 def _finish(
@@ -130,7 +141,10 @@ def _check_tags(raw: pl.DataFrame, listed: list[str]) -> None:
     """Raise for a listed tag that no file holds, and for a name that a wide frame keeps for itself."""
     found = raw[TAG].unique().cast(pl.String).drop_nulls().sort().to_list()
     for tag in sorted({TIME, ASSET} & set(found)):
-        raise DataError(f"a tag is named {tag!r}, as a column of every frame is. Rename the tag.")
+        raise DataError(
+            f"a tag is named {tag!r}, as a column of every frame is. "
+            "Rename the tag, map its column in columns, or list it in ignore."
+        )
     for tag in listed:
         if tag not in found:
             raise UnknownTagError(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import polars as pl
 
 from sensorssm.names import ASSET, QUALITY, TAG, TIME, UNIT, VALUE, Quality
@@ -44,11 +42,9 @@ def convert(readings: pl.DataFrame, tags: list[Tag]) -> tuple[pl.DataFrame, pl.D
     return converted.select(readings.columns), joined.filter(is_foreign).select(readings.columns)
 
 
-def foreign_units(readings: pl.DataFrame, files: list[Path]) -> pl.DataFrame:
+def foreign_units(readings: pl.DataFrame, places: list[str]) -> pl.DataFrame:
     """Return readings whose unit is of another quantity, as rows of the quarantine table."""
-    names = pl.col(FILE).replace_strict(
-        dict(enumerate(f.name for f in files)), return_dtype=pl.String
-    )
+    names = pl.col(FILE).replace_strict(dict(enumerate(places)), return_dtype=pl.String)
     return readings.select(
         pl.col(*SERIES).cast(pl.String),
         TIME,

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from sensorssm.errors import DataError, MissingFileError, SensorSSMError, UnknownTagError
 from sensorssm_pipelines.ingest import Ingested, ingest, to_wide
 from sensorssm_pipelines.recipes import Recipe, parse_recipe
+from sensorssm_pipelines.store import Store
 
 START = datetime(2026, 3, 28, 23, 50, tzinfo=UTC)
 LONG = """
@@ -279,6 +280,40 @@ def test_the_quarantine_names_the_file_and_row(tmp_path: Path) -> None:
         ("p", "Bad Input", "64", "not a number", "h.csv:2"),
         (None, "1", "192", "no asset", "h.csv:3"),
     ]
+
+
+def test_files_of_one_name_keep_their_own_rows_in_quarantine(tmp_path: Path) -> None:
+    """Files of one name in two folders, and in two sources, lose nothing in the store."""
+    row = ("p", "a", START.isoformat())
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        rows = [(*row, "1", "192", "bar"), (*row, f"Bad {folder}", "192", "bar")]
+        write(tmp_path / folder / "1.csv", [*rows, (*row, "3", "192", "m")])
+    text = LONG.replace('layout = "long"', 'layout = "long"\nfiles = ["**/*.csv"]')
+    source = text[text.index("[[sources]]") : text.index("[grid]")]
+    tag = '[[tags]]\nname = "a"\nunit = "bar"\n'
+    for several, prefixes in [("", [""]), (source, ["sources.0/", "sources.1/"])]:
+        found = ingest(recipe(tmp_path, text + several + tag)).quarantine
+        store = Store(tmp_path / f"store{len(prefixes)}")
+        store.write_quarantine(found)
+        wanted = {f"{p}{f}/1.csv:{k}" for p in prefixes for f in "xy" for k in (2, 3)}
+        assert set(store.read_quarantine()["source"]) == wanted
+        assert store.read_quarantine().height == found.height == len(wanted)
+
+
+@pytest.mark.parametrize("name", ["tag", "value", "row", "quality", "unit", "file"])
+def test_a_wide_column_may_have_any_name_of_ours(tmp_path: Path, name: str) -> None:
+    (tmp_path / "w.csv").write_text(f"time,a,{name}\n2026-01-01T00:00:00Z,1,2\n")
+    grid = ingest(recipe(tmp_path / "w.csv", WIDE)).readings
+    assert dict(grid.select("tag", "value").rows()) == {"a": 1.0, name: 2.0}
+
+
+@pytest.mark.parametrize("name", ["asset", "time"])
+def test_a_wide_column_that_a_frame_keeps_for_itself_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "w.csv").write_text(f"stamp,a,{name}\n2026-01-01T00:00:00Z,1,2\n")
+    text = WIDE.replace('asset = "p"', 'asset = "p"\ncolumns.time = "stamp"')
+    with pytest.raises(DataError, match=f"a tag is named '{name}'.* list it in ignore"):
+        ingest(recipe(tmp_path / "w.csv", text))
 
 
 def test_only_listed_tags_are_read_and_the_rest_are_counted(tmp_path: Path) -> None:
