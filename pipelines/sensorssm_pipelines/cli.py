@@ -44,7 +44,7 @@ class _OneLine(click.Group):
             sys.exit(super().main(*args, **{**kwargs, "standalone_mode": False}) or 0)
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
-        except (click.ClickException, SensorSSMError) as error:
+        except (click.ClickException, SensorSSMError, OSError) as error:
             text = error.format_message() if isinstance(error, click.ClickException) else str(error)
             click.echo(f"sensorssm: {' '.join(text.split())}", err=True)
         except click.Abort:

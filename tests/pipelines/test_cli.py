@@ -121,6 +121,14 @@ def test_a_missing_file_an_empty_one_and_a_text_column_are_one_line(recipe: Path
     assert '"error"' in runs["report"][0]
 
 
+def test_a_path_that_no_disk_can_hold_is_one_line(recipe: Path) -> None:
+    refuses(call("run", "x" * 5000), "cannot be read as text")
+    text = recipe.read_text()
+    recipe.write_text(text.replace("raw.csv", "raw" * 2000))
+    refuses(call("ingest", recipe), "too long")
+    refuses(call("ingest", recipe, "--store", recipe.with_name("s" * 300)), "too long")
+
+
 def test_a_model_fitted_on_other_tags_is_one_line(recipe: Path) -> None:
     assert call("ingest", recipe).exit_code == 0
     assert call("fit", recipe).exit_code == 0

@@ -30,11 +30,11 @@ def spans_of(split: Split, times: pl.Series, asset: str) -> Spans:
     valid = fit if split.valid is None else _place(split.valid, times)
     test = rows if split.test is None else _place(split.test, times)
     score = fit if split.score is None else _place(split.score, times)
-    if not (2 <= fit <= valid <= test <= rows and fit <= score):
+    if not (2 <= fit <= valid <= test <= rows and fit <= score <= rows):
         raise ConfigError(
             f"the split cuts the {rows} rows of asset {asset!r} into fit {fit}, valid {valid}, "
             f"test {test} and score {score}; wanted 2 <= fit <= valid <= test <= {rows} and "
-            "fit <= score. Change [split] in the recipe or give more readings."
+            f"fit <= score <= {rows}. Change [split] in the recipe or give more readings."
         )
     return Spans(fit, valid, test, score)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -24,6 +25,24 @@ def _is_zone(name: str) -> str:
     return name
 
 
+def _is_pattern(text: str) -> str:
+    try:
+        next(Path("no folder").glob(text), None)
+    except (ValueError, NotImplementedError, IndexError):
+        raise ValueError(
+            "not a pattern of files below the source's path; write one such as '**/*.csv'"
+        ) from None
+    return text
+
+
+def _is_separator(text: str) -> str:
+    if len(text) != 1 or not text.isascii():
+        raise ValueError("not one ASCII character such as ',' or ';'")
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(_is_pattern)]
+Separator = Annotated[str, AfterValidator(_is_separator)]
 Zone = Annotated[str, AfterValidator(_is_zone)]
 Period = Annotated[str, AfterValidator(_is_period)]
 #: A place in an asset's rows: how many rows (int), a share of them (float), or a time.
@@ -33,7 +52,7 @@ Mark = int | float | datetime
 class Part(BaseModel):
     """A table of a recipe; a key it does not know is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Columns(Part):
@@ -56,10 +75,10 @@ class Source(Part):
     """
 
     path: str
-    files: list[str] = ["*.csv", "*.parquet"]
-    exclude: list[str] = []
+    files: list[Pattern] = ["*.csv", "*.parquet"]
+    exclude: list[Pattern] = []
     layout: Literal["long", "wide"]
-    separator: str = Field(default=",", min_length=1, max_length=1)
+    separator: Separator = ","
     decimal_comma: bool = False
     encoding: Literal["utf8", "utf8-lossy"] = "utf8"
     columns: Columns = Columns()
@@ -130,7 +149,7 @@ class Forecast(Part):
     horizon: int = Field(default=96, ge=1)
     season: int | list[int] | Literal["auto"] = "auto"
     memory: Literal["fixed", "selective", "auto"] = "fixed"
-    lags: int = Field(default=8, ge=0)
+    lags: int = Field(default=8, ge=1)
     horizons: list[int] = []
     stride: int = Field(default=1, ge=1)
     store_every: int = Field(default=48, ge=1)

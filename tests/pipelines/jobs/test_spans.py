@@ -38,6 +38,8 @@ def test_marks_are_rows_shares_or_times(split: Split, spans: Spans) -> None:
         Split(fit=50, valid=40),
         Split(fit=50, test=0.4),
         Split(fit=50, score=49),
+        Split(fit=50, score=101),
+        Split(fit=50, score=1.5),
         Split(fit=datetime(2030, 1, 1), score=10),
     ],
 )

@@ -84,6 +84,19 @@ def test_an_unknown_key_is_refused_by_name_with_the_nearest_one(
         (GOOD + '[grid]\nperiod = "0s"\n', ["above zero"]),
         (GOOD.replace("${SENSORSSM_DATA}", "${HOME}"), ["unknown key '${HOME}'"]),
         (GOOD.replace("pump-7", "../up"), ["name", "'../up'"]),
+        (GOOD.replace("fit = 0.5", "fit = nan"), ["split.fit", "finite", "found nan"]),
+        (GOOD + "score = inf\n", ["split.score", "finite", "found inf"]),
+        (GOOD + "[alarms]\ndeadband = inf\n", ["alarms.deadband", "finite"]),
+        (GOOD + "[forecast]\nlags = 0\n", ["forecast.lags", "found 0"]),
+        *(
+            (GOOD.replace("asset =", f"{key} = ['{pattern}']\nasset ="), [key, "not a pattern"])
+            for key in ("files", "exclude")
+            for pattern in ("/tmp/*.csv", "", ".", "**x")
+        ),
+        *(
+            (GOOD.replace("asset =", f"separator = '{text}'\nasset ="), ["not one ASCII"])
+            for text in ("", ";;", "·", "€")
+        ),
         (GOOD + "[detect]\nfalse_alarm_rate = 2\n", ["detect.false_alarm_rate", "found 2"]),
     ],
 )
