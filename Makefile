@@ -56,7 +56,11 @@ fix: $(VENV)/.dev ## format, and mend what the linter can
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.dev ## speed of the scans beside public peers, in one run
-	$(BIN)/python -m kernels.bench
+	@$(PIP) mambapy
+	PYTHONPATH=kernels $(BIN)/python kernels/bench/cpu.py
+	@if $(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then \
+	  PYTHONPATH=kernels $(BIN)/python kernels/bench/gpu.py; \
+	else echo "no CUDA device here: the GPU tables of kernels/README.md need one"; fi
 
 clean: ## remove what was made here, the virtual environment included
 	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache
