@@ -16,6 +16,7 @@ from sensorssm_pipelines.ingest.grid import to_grid
 from sensorssm_pipelines.ingest.labels import read_labels
 from sensorssm_pipelines.ingest.series import FILE, SERIES, convert, deduplicate, foreign_units
 from sensorssm_pipelines.recipes.parts import Recipe, Source, Tag
+from sensorssm_pipelines.store.history import folder_name
 from sensorssm_pipelines.store.schema import LABELS
 
 
@@ -62,6 +63,7 @@ def ingest(recipe: Recipe, progress: Callable[[str, int, int], None] | None = No
     ------
     MissingFileError, DataError : a file that is missing, empty, damaged or of another shape.
     UnknownTagError : a tag of the recipe that no file holds.
+    StoreError : an asset whose name no store can hold.
     """
     files = _files(recipe)
     listed = [tag.name for tag in recipe.tags]
@@ -78,6 +80,7 @@ def ingest(recipe: Recipe, progress: Callable[[str, int, int], None] | None = No
             progress("reading files", number + 1, len(files))
     raw = pl.concat(parts)
     _check_tags(raw, listed)
+    _check_assets(raw)
     kept = _listed_only(raw, listed)
     usable, foreign = convert(kept.filter(pl.col(REASON).is_null()), recipe.tags)
     set_aside.append(foreign_units(foreign, [place for _, _, place in files]))
@@ -151,6 +154,12 @@ def _check_tags(raw: pl.DataFrame, listed: list[str]) -> None:
                 f"tag {tag!r} of the recipe is in none of the files, which hold "
                 f"{', '.join(found[:12])}{' ...' if len(found) > 12 else ''}. Correct its name."
             )
+
+
+def _check_assets(raw: pl.DataFrame) -> None:
+    """Raise for a name that no folder can have now, before a store is cleared for its readings."""
+    for asset in raw[ASSET].unique().cast(pl.String).drop_nulls():
+        folder_name(asset)
 
 
 def _tag_table(units: pl.DataFrame, tags: list[Tag]) -> pl.DataFrame:

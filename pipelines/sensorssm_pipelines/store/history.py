@@ -16,6 +16,7 @@ from sensorssm_pipelines.store.rows import as_utc, conform
 from sensorssm_pipelines.store.schema import Table
 
 _NO_ASSET = "__HIVE_DEFAULT_PARTITION__"  # Hive's own word for a partition without a value
+_LONGEST = 200  # bytes; file systems take 255, and "asset=" stands before the name
 _UNDATED = "undated"
 
 
@@ -68,8 +69,19 @@ class History:
 
 
 def folder_name(asset: str) -> str:
-    """Return an asset's name as a folder name that cannot leave its parent."""
-    return quote(asset, safe=" ").replace(".", "%2E")
+    """Return an asset's name as a folder name that cannot leave its parent.
+
+    Raises
+    ------
+    StoreError : a name that is too long for a folder.
+    """
+    name = quote(asset, safe=" ").replace(".", "%2E").replace(_NO_ASSET, f"%5F{_NO_ASSET[1:]}")
+    if len(name) > _LONGEST:
+        raise StoreError(
+            f"an asset is named {asset[:40]!r}..., {len(name)} bytes as the name of a folder; "
+            f"at most {_LONGEST} fit. Shorten its name in the files or the recipe."
+        )
+    return name
 
 
 def _asset(folder: Path) -> str | None:

@@ -15,7 +15,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sensorssm.errors import DataError, MissingFileError, SensorSSMError, UnknownTagError
+from sensorssm.errors import (
+    DataError,
+    MissingFileError,
+    SensorSSMError,
+    StoreError,
+    UnknownTagError,
+)
 from sensorssm_pipelines.ingest import Ingested, ingest, to_wide
 from sensorssm_pipelines.recipes import Recipe, parse_recipe
 from sensorssm_pipelines.store import Store
@@ -338,6 +344,33 @@ def test_a_label_column_becomes_spans(tmp_path: Path) -> None:
     ]
 
 
+def labelled(path: Path, words: list[str]) -> pl.DataFrame:
+    """Return the labels of a wide file that has a row a second, each with one of `words`."""
+    times = [(START + timedelta(seconds=k)).isoformat() for k in range(len(words))]
+    rows = "".join(f"{time},1,{word}\n" for time, word in zip(times, words, strict=True))
+    path.write_text(f"time,a,label\n{rows}")
+    return ingest(recipe(path, WIDE.replace('"p"', '"p"\nlabel = "label"'))).labels
+
+
+@pytest.mark.parametrize("no", ["0", "0.0", "False", "no", "", "nan"])
+@pytest.mark.parametrize("yes", ["1", "1.0", "2", "True", " true ", "YES"])
+def test_a_label_is_a_word_or_a_number(tmp_path: Path, no: str, yes: str) -> None:
+    labels = labelled(tmp_path / "w.csv", [no, yes, yes, no])
+    spans = [(START + timedelta(seconds=1), START + timedelta(seconds=3))]
+    assert labels.select("started", "ended").rows() == spans
+
+
+def test_a_label_that_says_neither_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"w\.csv has a label 'leak'"):
+        labelled(tmp_path / "w.csv", ["0", "leak", "1"])
+
+
+def test_an_asset_whose_name_no_folder_can_have_is_refused(tmp_path: Path) -> None:
+    rows = [GOOD, ("Pümpe" * 30, *GOOD[1:])]
+    with pytest.raises(StoreError, match=r"'Pümpe.*300 bytes.*Shorten its name"):
+        ingest(recipe(write(tmp_path / "h.csv", rows)))
+
+
 GOOD = ("p", "a", START.isoformat(), "1", "192", "bar")
 
 
@@ -401,8 +434,16 @@ def test_an_unmapped_quality_column_is_never_overlooked(tmp_path: Path) -> None:
 
 def test_one_time_years_off_does_not_fill_the_memory(tmp_path: Path) -> None:
     far = ("p", "a", "9026-01-01T00:00:00Z", "1", "192", "bar")
-    with pytest.raises(DataError, match="Check time_format"):
+    with pytest.raises(DataError, match="check time_format"):
         ingest(recipe(write(tmp_path / "h.csv", [GOOD, far]), period='period = "1s"'))
+
+
+def test_a_grid_too_large_over_all_assets_is_refused_by_its_period(tmp_path: Path) -> None:
+    """Each of three assets would fit alone; together they would not."""
+    later = (START + timedelta(days=100)).isoformat()
+    rows = [(asset, "a", time, "1", "192", "bar") for asset in "pqr" for time in (GOOD[2], later)]
+    with pytest.raises(DataError, match=r"grid of period 0:00:01 has 25,920,003 cells"):
+        ingest(recipe(write(tmp_path / "h.csv", rows), period='period = "1s"'))
 
 
 @pytest.mark.parametrize("extra", ["separator = ';'\ndecimal_comma = true\n"])
