@@ -12,7 +12,6 @@ from sensorssm_pipelines.ingest.files import asset_of, collect, scan_file
 from sensorssm_pipelines.ingest.times import utc_time
 from sensorssm_pipelines.recipes.parts import Source
 
-
 _WORDS = {"true": "1", "yes": "1", "false": "0", "no": "0"}
 _EMPTY = {None, "", "nan"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,7 @@ class _Asset:
     recorder: Recorder
     stepper: Stepper
     first: int
+    period: timedelta
     results: list[Result] = field(default_factory=list)
 
 
@@ -89,6 +90,7 @@ def _lane(recipe: Recipe, store: Store, asset: str) -> _Asset | None:
         recorder=Recorder(recipe, store, asset, models.detector.tags_, models.detector.threshold_),
         stepper=Stepper(models.detector, models.forecaster, assets=(asset,)),
         first=spans_of(recipe.split, readings[TIME], asset).score,
+        period=timedelta(seconds=getattr(models.forecaster, "period_s_", 0.0)),
     )
 
 
@@ -131,12 +133,12 @@ def _forecast(lane: _Asset, at: int) -> pl.DataFrame:
     """Return the forecast from one instant on as rows of the table of forecasts."""
     ahead = lane.stepper.forecast(quantiles=(0.1, 0.5, 0.9))
     steps, tags, _ = ahead.shape
-    origin, period = lane.times[at], lane.times[at] - lane.times[at - 1]
+    origin = lane.times[at]
     step = np.repeat(np.arange(1, steps + 1), tags)
     low, middle, high = ahead.reshape(-1, 3).T
     return pl.DataFrame({"step": step, "q10": low, "q50": middle, "q90": high}).with_columns(
         pl.lit(lane.name).alias("asset"),
         pl.lit(origin).alias("origin"),
-        (pl.lit(origin) + pl.col("step") * pl.lit(period)).alias("time"),
+        (pl.lit(origin) + pl.col("step") * pl.lit(lane.period)).alias("time"),
         pl.Series("tag", list(lane.tags) * steps),
     )

@@ -96,6 +96,18 @@ class Store:
         for table in schema.HISTORY:
             self._history.clear(table)
 
+    def clear_scores(self) -> None:
+        """Drop scores, explanations, and alarms that nobody acknowledged: to be made anew."""
+        self._refuse_if_read_only()
+        with self._database.transaction() as connection:
+            for table in (schema.SCORES, schema.LATEST):
+                connection.execute(f"DELETE FROM {table.name}")
+            connection.execute("DELETE FROM alarms WHERE acknowledged IS NULL")
+            connection.execute(
+                "DELETE FROM alarm_events WHERE alarm_id NOT IN (SELECT id FROM alarms)"
+            )
+        self._history.clear(schema.EXPLANATIONS)
+
     def write_assets(self, frame: pl.DataFrame) -> None:
         self._write(self._database, schema.ASSETS, frame)
 

@@ -1,0 +1,99 @@
+"""Replay and scoring: forecasts stand on the model's own steps, and a second pass replaces all."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from sensorssm.errors import DataError
+from sensorssm_pipelines.jobs import fit, ingest, replay, score
+from sensorssm_pipelines.recipes import Recipe, parse_recipe
+from sensorssm_pipelines.store import Store
+
+START = datetime(2026, 1, 5, tzinfo=UTC)
+ROWS, EVERY, MINUTE = 400, 50, timedelta(minutes=1)
+RECIPE = """
+name = "pump"
+store = "unused"
+[[sources]]
+path = "{path}"
+layout = "wide"
+asset = "pump"
+[split]
+fit = 0.5
+[forecast]
+horizon = 3
+season = 24
+store_every = 50
+[detect]
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    """Return a recipe on readings a minute apart, but an hour before every 50th one."""
+    hours = np.arange(ROWS) // EVERY
+    times = [START + (k - h) * MINUTE + h * 60 * MINUTE for k, h in enumerate(hours.tolist())]
+    noise = np.random.default_rng(0).normal(size=ROWS)
+    noise[300:310] += 40.0
+    pl.DataFrame({"time": times, "flow": noise}).write_parquet(tmp_path / "raw.parquet")
+    return parse_recipe(RECIPE.format(path=tmp_path / "raw.parquet"), "pump.toml")
+
+
+@pytest.fixture
+def store(tmp_path: Path, recipe: Recipe) -> Store:
+    """Return a store with the readings and the fitted models."""
+    store = Store(tmp_path / "results")
+    ingest.run(recipe, store)
+    fit.run(recipe, store)
+    return store
+
+
+def test_forecasts_are_a_step_of_the_model_apart_after_a_gap_too(
+    recipe: Recipe, store: Store
+) -> None:
+    replay.run(recipe, store)
+    forecasts = store.read_forecasts()
+    assert forecasts["origin"].n_unique() == ROWS // 2 // EVERY + 1
+    assert (forecasts["time"] == forecasts["origin"] + forecasts["step"] * MINUTE).all()
+
+
+def test_a_second_score_replaces_what_the_first_left(recipe: Recipe, store: Store) -> None:
+    """A later mark leaves no score, explanation or alarm of the rows before it."""
+    score.run(recipe, store)
+    assert store.read_alarms().height > 0
+    late = recipe.model_copy(update={"split": recipe.split.model_copy(update={"score": 350})})
+    report = score.run(late, store)
+    begin = store.read_readings()["time"][350]
+    for rows in (store.read_scores(), store.read_explanations()):
+        assert rows.height == report.instants == 50
+        assert rows["time"].min() == begin
+    alarms = store.read_alarms()
+    assert alarms.height == report.alarms
+    assert (alarms["opened"] >= begin).all()
+    assert set(store.read_alarm_events()["alarm_id"]) == set(alarms["id"])
+
+
+def test_an_acknowledged_alarm_stays_so_when_it_is_raised_again(
+    recipe: Recipe, store: Store
+) -> None:
+    score.run(recipe, store)
+    alarm = store.read_alarms()["id"][0]
+    store.acknowledge(alarm, "shift lead", "seen")
+    score.run(recipe, store)
+    again = store.read_alarms().row(by_predicate=pl.col("id") == alarm, named=True)
+    assert again["acknowledged_by"] == "shift lead"
+    assert "ACKNOWLEDGED" in store.read_alarm_events()["kind"].to_list()
+
+
+def test_a_score_that_cannot_start_leaves_the_results(recipe: Recipe, store: Store) -> None:
+    score.run(recipe, store)
+    before = store.read_scores()
+    store.write_assets(pl.DataFrame({"asset": ["zero"]}))  # after "pump", and without readings
+    with pytest.raises(DataError, match="zero"):
+        score.run(recipe, store)
+    assert store.read_scores().equals(before)
