@@ -98,7 +98,10 @@ def run(recipe: Path, data: Path | None, store: Path | None) -> None:
 @_DATA
 @_STORE
 def ingest(recipe: Path, data: Path | None, store: Path | None) -> None:
-    """Read RECIPE's raw files onto a clean grid, with an account of every reading."""
+    """Read RECIPE's raw files onto a clean grid, with an account of every reading.
+
+    Results of an earlier grid in its folder are dropped once the files are read.
+    """
     from sensorssm_pipelines.jobs import ingest as job
     from sensorssm_pipelines.jobs.records import recorded
     from sensorssm_pipelines.jobs.report import ingest_text
@@ -174,7 +177,10 @@ def _compare(recipe: Path, data: Path | None, store: Path | None, models: str) -
 @_DATA
 @_STORE
 def score(recipe: Path, data: Path | None, store: Path | None) -> None:
-    """Score what was ingested with RECIPE's fitted detector, and raise alarms."""
+    """Score what was ingested with RECIPE's fitted detector, and raise alarms.
+
+    Earlier scores go, and alarms that nobody acknowledged.
+    """
     from sensorssm_pipelines.jobs import score as job
     from sensorssm_pipelines.jobs.records import recorded
 
