@@ -54,6 +54,14 @@ class WindowEstimator(BaseEstimator):
             regular=not reset and fitted is None,
         )
 
+    def _recall(self, config: Mapping[str, Any], count: int) -> None:
+        """Take the names of `count` tags and the grid step from a model description, checked."""
+        self.n_features_in_ = count
+        self.period_s_ = _read_period(config["period_s"])
+        names = _read_tags(config["tags"], count)
+        if names is not None:
+            self.feature_names_in_ = names
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
@@ -175,7 +183,7 @@ def load_parts(
     return head["config"], arrays
 
 
-def read_tags(tags: Any, count: int) -> NDArray[Any] | None:
+def _read_tags(tags: Any, count: int) -> NDArray[Any] | None:
     """Return the tags' names of a model description, None where it was fitted on an array."""
     if not tags:
         return None
@@ -185,7 +193,7 @@ def read_tags(tags: Any, count: int) -> NDArray[Any] | None:
     return np.array(tags, dtype=object)
 
 
-def read_period(seconds: Any) -> float | None:
+def _read_period(seconds: Any) -> float | None:
     """Return the grid step of a model description, None where it was fitted without times."""
     if seconds is None:
         return None

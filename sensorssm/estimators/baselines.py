@@ -146,10 +146,8 @@ class _Baseline(ModelFolder, WindowEstimator):
         tags = len(self.level_)
         if self.offsets_.shape != (tags, self.horizon, len(LEVELS)) or self._state.shape[1] != tags:
             raise ShapeError(f"offsets {self.offsets_.shape} and state {self._state.shape}")
-        self.n_features_in_ = tags
-        if config["tags"]:
-            self.feature_names_in_ = np.array(config["tags"], dtype=object)
-        self.period_s_, self._end_ns, self._seen = config["period_s"], config["end_ns"], None
+        self._recall(config, tags)
+        self._end_ns, self._seen = config["end_ns"], None
         return self
 
 

@@ -12,13 +12,7 @@ from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sensorssm.errors import ConfigError, DataError, ShapeError
-from sensorssm.estimators.base import (
-    Arrays,
-    ModelFolder,
-    WindowEstimator,
-    read_period,
-    read_tags,
-)
+from sensorssm.estimators.base import Arrays, ModelFolder, WindowEstimator
 from sensorssm.frames import Window, is_frame, like
 from sensorssm.scoring import (
     Cell,
@@ -252,11 +246,7 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
         fields: dict[str, Any] = dict(arrays)
         fields |= {name: kind(config["cell"][name]) for name, kind in SCALARS.items()}
         model.cell_ = Cell(**fields)
-        model.n_features_in_ = int(config["count"])
-        names = read_tags(config["tags"], model.n_features_in_)
-        if names is not None:
-            model.feature_names_in_ = names
-        model.period_s_ = read_period(config["period_s"])
+        model._recall(config, int(config["count"]))
         model.threshold_ = float(config["threshold"])
         model.offset_ = -model.threshold_
         model.cell_.check(model.n_features_in_)

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from sensorssm.errors import ConfigError
 from sensorssm.estimators.answers import empty_like, forecast_answer, predict_answer
 from sensorssm.estimators.assets import AssetRows, assets_of, between_steps, following
-from sensorssm.estimators.base import ModelFolder, WindowEstimator, read_period, read_tags
+from sensorssm.estimators.base import ModelFolder, WindowEstimator
 from sensorssm.estimators.checks import check_origins, refuse_empty_tags
 from sensorssm.estimators.fitting import fit_model
 from sensorssm.estimators.growth import Growth
@@ -336,11 +336,7 @@ class SSMForecaster(ModelFolder, WindowEstimator):
         self._model = model_from_arrays(config, arrays)
         self.horizon_ = self._model.linear.horizon
         self.season_ = self._model.linear.seasons
-        self.n_features_in_ = len(self._model.linear.start)
-        names = read_tags(config["tags"], self.n_features_in_)
-        if names is not None:
-            self.feature_names_in_ = names
-        self.period_s_ = read_period(config["period_s"])
+        self._recall(config, len(self._model.linear.start))
         self._end_ns = dict(config["ends"])
         self._seen = self._growth = None
         self._states = {}

@@ -239,10 +239,8 @@ class Peer(ModelFolder, WindowEstimator):
         self._check_settings()
         self._fold = cls._fold_from(config["fold"], _under("fold.", arrays))
         self.horizon_ = self._fold.horizon
-        self.n_features_in_ = len(self._fold.centre)
-        if config["tags"]:
-            self.feature_names_in_ = np.array(config["tags"], dtype=object)
-        self.period_s_, self._seen = config["period_s"], None
+        self._recall(config, len(self._fold.centre))
+        self._seen = None
         self._end_ns = dict(config["ends"])
         self._states = {
             name: checked_state(self._fold, _under(f"state.{i}.", arrays))
