@@ -106,7 +106,8 @@ def _merge(table: Table, path: Path, rows: pl.DataFrame) -> None:
 
 def _load(path: Path) -> pl.DataFrame:
     try:
-        return pl.read_parquet(path, hive_partitioning=False)
+        # By its bytes: a path would be opened twice, and a writer may rename a new file in between.
+        return pl.read_parquet(path.read_bytes(), hive_partitioning=False)
     except pl.exceptions.PolarsError as error:
         raise StoreError(
             f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}. "
