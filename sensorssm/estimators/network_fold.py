@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sensorssm.config import ModelConfig
 from sensorssm.errors import ModelFileError
@@ -21,14 +22,18 @@ IntArray = NDArray[np.int64]
 
 #: Readings further than this many spreads off are read as this far: float32 has no more to give.
 FARTHEST = 1e6
+#: A missing reading, to the network and in its state.
+MISSING = np.inf
 _NETWORK = "network."
 _SEEN = "seen"
+_BEFORE = "before"
 
 
 class NetworkFold:
-    """A network, and the mean and spread of each tag that its inputs are scaled by.
+    """A network that reads each tag by itself, and the mean and spread its inputs are scaled by.
 
-    What is seen of a row is the network's encoding: features (D), level (M) and scale (M).
+    The tags are the network's batch; its inputs are the last readings of one tag, the newest first.
+    What is seen of a row is its encoding of each tag, (M, S): features (D), level and scale.
     """
 
     def __init__(self, network: SensorSSM, scale: Scale) -> None:
@@ -47,26 +52,29 @@ class NetworkFold:
 
     def start(self) -> State:
         """Return the network's first state, and a row's encoding that forecasts the mean."""
-        config = self.network.config
-        state = {k: part.numpy() for k, part in self.network.init_state(1).items()}
-        parts = (np.zeros(config.dim + config.targets), np.ones(config.targets))
-        return state | {_SEEN: np.concatenate(parts).astype(np.float32)}
+        tags = len(self.centre)
+        state = {k: part.numpy() for k, part in self.network.init_state(tags).items()}
+        seen = np.zeros((tags, self.network.config.dim + 2), np.float32)
+        seen[:, -1] = 1.0
+        before = np.full((tags, self.network.config.inputs - 1), MISSING, np.float32)
+        return state | {_SEEN: seen, _BEFORE: before}
 
     def advance(
         self, values: FloatArray, elapsed: FloatArray, state: State, rows: IntArray
     ) -> tuple[NDArray[np.float32], State]:
-        """Read values; return the encodings at `rows`, (k, S), and the state after all."""
-        x = to_network(values, self.scale)
-        even = np.all(elapsed == 1.0)
-        steps = None if even else torch.from_numpy(elapsed.astype(np.float32))[None]
-        before = {k: torch.from_numpy(part) for k, part in state.items() if k != _SEEN}
+        """Read values; return the encodings at `rows`, (k, M, S), and the state after all."""
+        x = torch.cat([torch.from_numpy(state[_BEFORE]), to_network(values, self.scale)], dim=1)
+        steps = steps_between(elapsed)
+        steps = None if steps is None else steps.expand(len(x), -1)
+        own = {k: torch.from_numpy(v) for k, v in state.items() if k not in (_SEEN, _BEFORE)}
         with torch.no_grad(), one_thread():
-            encoding, after = self.network.encode(x[None], before, steps)
-        seen = torch.cat(encoding, dim=-1)[0].numpy()
-        return seen[rows], {k: part.numpy() for k, part in after.items()} | {_SEEN: seen[-1]}
+            encoding, after = self.network.encode(lagged(x, self.network), own, steps)
+        seen = torch.cat(encoding, dim=-1).transpose(0, 1).numpy()
+        kept = {_SEEN: seen[-1].copy(), _BEFORE: x[:, len(values) :].numpy().copy()}
+        return seen[rows], {k: part.numpy() for k, part in after.items()} | kept
 
     def look(self, state: State) -> NDArray[np.float32]:
-        """Return the last row's encoding, (1, S)."""
+        """Return the last row's encoding, (1, M, S)."""
         return state[_SEEN][None]
 
     def tell(
@@ -77,19 +85,17 @@ class NetworkFold:
         Levels between those the network was trained for are read off the line between them, and
         those beyond are the outermost.
         """
-        config = self.network.config
-        parts = torch.from_numpy(seen).split([config.dim, config.targets, config.targets], dim=-1)
-        level, scale = (part.double().numpy()[:, None] for part in parts[1:])
+        features, level, scale = split(torch.from_numpy(np.ascontiguousarray(seen)))
         with torch.no_grad(), one_thread():
             if levels is None:
-                told = self._centre(parts[0], horizon).double().numpy()
+                told = self._centre(features, horizon)[..., None].double().numpy()
             else:
-                fan = self.network.head(parts[0])[:, :horizon].double().numpy()
-                told = fan @ _between(np.array(config.levels), levels)
-                level, scale = level[..., None], scale[..., None]
-        shape = (-1,) if levels is None else (-1, 1)
-        centre, spread = (part.reshape(shape) for part in self.scale)
-        return centre + spread * (level + scale * told)
+                fan = self.network.head(features)[:, :, :horizon, 0].double().numpy()
+                told = fan @ _between(np.array(self.network.config.levels), levels)
+        told = level.double().numpy()[..., None] + scale.double().numpy()[..., None] * told
+        centre, spread = (part[:, None, None] for part in self.scale)
+        answer = np.swapaxes(centre + spread * told, 1, 2)
+        return answer[..., 0] if levels is None else answer
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return settings and arrays, for a model folder."""
@@ -114,16 +120,35 @@ class NetworkFold:
             ) from error
         return cls(network, Scale(arrays["centre"], arrays["spread"]))
 
-    def _centre(self, features: torch.Tensor, horizon: int) -> torch.Tensor:
-        """Return the central curves (k, H, M) of only the steps asked for."""
+    def _centre(self, features: Tensor, horizon: int) -> Tensor:
+        """Return the central curves (k, M, H) of only the steps asked for."""
         head = self.network.head
-        return torch.einsum("kbm,bh->khm", head.coefficients(features), head.basis[:, :horizon])
+        return head.coefficients(features)[..., 0] @ head.basis[:, :horizon]
 
 
-def to_network(values: FloatArray, scale: Scale) -> torch.Tensor:
-    """Return (n, M) readings as a network reads them: float32, in spreads, NaN where missing."""
+def to_network(values: FloatArray, scale: Scale) -> Tensor:
+    """Return (n, M) readings as float32 (M, n), in spreads, `MISSING` where there is none."""
     scaled = np.clip(scale.strip(values), -FARTHEST, FARTHEST)
-    return torch.from_numpy(scaled.astype(np.float32))
+    scaled = np.where(np.isfinite(values), scaled, MISSING)
+    return torch.from_numpy(np.ascontiguousarray(scaled.T, np.float32))
+
+
+def lagged(x: Tensor, network: SensorSSM) -> Tensor:
+    """Return each row's inputs (B, n, F), the newest first, of readings (B, F - 1 + n)."""
+    return x.unfold(1, network.config.inputs, 1).flip(-1)
+
+
+def steps_between(elapsed: FloatArray) -> Tensor | None:
+    """Return `elapsed` as (1, n), or None where every row is one step after the one before."""
+    if np.all(elapsed == 1.0):
+        return None
+    return torch.from_numpy(elapsed.astype(np.float32))[None]
+
+
+def split(encodings: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the features (..., D), the level and the scale (..., 1) of encodings (..., S)."""
+    features, level, scale = encodings.split([encodings.shape[-1] - 2, 1, 1], dim=-1)
+    return features, level, scale
 
 
 def _between(trained: FloatArray, levels: FloatArray) -> FloatArray:

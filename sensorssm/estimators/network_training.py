@@ -12,7 +12,14 @@ from torch import Generator, Tensor
 from sensorssm.config import ModelConfig, TrainingConfig
 from sensorssm.estimators.fold import CHUNK
 from sensorssm.estimators.learning import Series
-from sensorssm.estimators.network_fold import NetworkFold, to_network
+from sensorssm.estimators.network_fold import (
+    MISSING,
+    NetworkFold,
+    lagged,
+    split,
+    steps_between,
+    to_network,
+)
 from sensorssm.estimators.scale import Scale
 from sensorssm.estimators.targets import Targets
 from sensorssm.estimators.training import Progress, Segments, one_thread, train
@@ -57,9 +64,7 @@ class _Lesson:
     def __init__(self, series: Sequence[Series], scale: Scale, horizon: int) -> None:
         self.horizon = horizon
         self.inputs = to_network(np.concatenate([own.values for own in series]), scale)
-        elapsed = np.concatenate([own.elapsed for own in series])
-        even = np.all(elapsed == 1.0)
-        self.elapsed = None if even else torch.from_numpy(elapsed.astype(np.float32))
+        self.elapsed = steps_between(np.concatenate([own.elapsed for own in series]))
         self.starts = np.cumsum([0, *(len(own.values) for own in series[:-1])])
         self._told = [Targets.of(scale.strip(own.values), own.elapsed) for own in series]
         self._taught = [
@@ -72,15 +77,20 @@ class _Lesson:
         judging = [at + np.arange(own.trained - 1, len(own.values) - 1) for at, own in spans]
         self.held_back = np.concatenate(judging)
 
-    def after(self, rows: IntArray, *, held_back: bool) -> Tensor:
-        """Return what follows `rows`, (k, H, M), NaN where unknown or, in training, held back."""
-        out = np.empty((len(rows), self.horizon, self.inputs.shape[1]), np.float32)
+    def told(self, rows: IntArray) -> Tensor:
+        """Return what follows held-back `rows`, (k, M, H), NaN where unknown."""
         asset = np.searchsorted(self.starts, rows, side="right") - 1
-        for i, targets in enumerate(self._told if held_back else self._taught):
-            own = asset == i
-            if own.any():
-                out[own] = targets.after_all(rows[own] - self.starts[i], self.horizon)
-        return torch.from_numpy(out)
+        parts = [
+            targets.after_all(rows[asset == i] - self.starts[i], self.horizon)
+            for i, targets in enumerate(self._told)
+        ]
+        return torch.from_numpy(np.concatenate(parts).swapaxes(1, 2).astype(np.float32))
+
+    def taught_after(self, rows: IntArray, tag: int) -> Tensor:
+        """Return what a tag read after `rows` of one asset, (k, H), NaN where held back."""
+        i = int(np.searchsorted(self.starts, rows[0], side="right")) - 1
+        after = self._taught[i].after(rows - self.starts[i], self.horizon, tag)
+        return torch.from_numpy(after.astype(np.float32))
 
 
 class _Run:
@@ -92,13 +102,13 @@ class _Run:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network, self.lesson = network.to(self.device), lesson
         self.config, self.generator = config, generator
-        total = len(lesson.inputs)
+        self.tags, total = lesson.inputs.shape
         self.segments = Segments(lesson.taught, lesson.starts, total, config)
-        per_row = network.config.horizon * network.config.targets
-        self.most = max(16, _MOST_A_STEP // per_row)
+        self.most = max(16, _MOST_A_STEP // network.config.horizon)
+        per_row = network.config.horizon * self.tags
         every = -(-len(lesson.held_back) // max(16, _MOST_HELD // per_row))
         self.judging = lesson.held_back[::every]
-        self.truth = lesson.after(self.judging, held_back=True).to(self.device)
+        self.truth = lesson.told(self.judging).to(self.device)
 
     def train(self, progress: Progress | None) -> None:
         """Train the network in place."""
@@ -106,16 +116,34 @@ class _Run:
 
     def _batch_loss(self) -> Tensor:
         rows, wanted = self.segments.sample(self.generator)
-        at = wanted.nonzero()
-        at = at[torch.randperm(len(at), generator=self.generator)[: self.most]].unbind(1)
-        blank = torch.rand(rows.shape, generator=self.generator) < _BLANKED
-        x = self.lesson.inputs[rows].masked_fill(blank[..., None], torch.nan)
+        tags = torch.randint(self.tags, (len(rows),), generator=self.generator)
+        wanted &= torch.rand(rows.shape, generator=self.generator) * wanted.sum() < self.most
+        x = self._with_lags(rows, tags)
+        blank = torch.rand(x.shape, generator=self.generator) < _BLANKED
+        x = lagged(x.masked_fill(blank, MISSING), self.network)
         elapsed = self.lesson.elapsed
-        steps = None if elapsed is None else elapsed[rows].to(self.device)
+        steps = None if elapsed is None else elapsed[0, rows].to(self.device)
         state = self.network.init_state(len(rows))
         encoding, _ = self.network.encode(x.to(self.device), state, steps)
-        target = self.lesson.after(rows[at].numpy(), held_back=False).to(self.device)
-        return self._loss(torch.cat(encoding, dim=-1)[at], target)
+        target = [
+            self.lesson.taught_after(own[there].numpy(), int(tag))
+            for own, there, tag in zip(rows, wanted, tags, strict=True)
+            if there.any()
+        ]
+        seen = torch.cat(encoding, dim=-1)[wanted.to(self.device)]
+        return self._loss(seen, torch.cat(target).to(self.device))
+
+    def _with_lags(self, rows: Tensor, tags: Tensor) -> Tensor:
+        """Return the readings (B, F - 1 + L) of segments and of the rows just before them."""
+        lags = self.network.config.inputs - 1
+        starts = self.segments.starts
+        start = starts[torch.searchsorted(starts, rows[:, :1].contiguous(), right=True) - 1]
+        before = rows[:, :1] + torch.arange(-lags, 0)
+        read = self.lesson.inputs[
+            tags[:, None], torch.cat([torch.maximum(before, start), rows], dim=1)
+        ]
+        read[:, :lags].masked_fill_(before < start, MISSING)
+        return read
 
     def _held_back_loss(self) -> float:
         """Return the loss of all held-back rows, each forecast from the whole of its past."""
@@ -126,23 +154,29 @@ class _Run:
         return float(total / known.clamp_min(1))
 
     def _encodings(self) -> Tensor:
-        """Return the encodings (n, S) of all rows, with a new state where a record starts."""
-        parts = []
-        ends = [*self.lesson.starts[1:], len(self.lesson.inputs)]
+        """Return the encodings (n, M, S) of all rows, with a new state where a record starts."""
+        parts, elapsed = [], self.lesson.elapsed
+        ends = [*self.lesson.starts[1:], self.lesson.inputs.shape[1]]
         for low, high in zip(self.lesson.starts, ends, strict=True):
-            state = self.network.init_state(1)
+            state = self.network.init_state(self.tags)
+            lags = self.network.config.inputs - 1
+            before = torch.full((self.tags, lags), MISSING)
             for at in range(low, high, CHUNK):
                 cut = slice(at, min(at + CHUNK, high))
-                x = self.lesson.inputs[None, cut].to(self.device)
-                elapsed = self.lesson.elapsed
-                steps = None if elapsed is None else elapsed[None, cut].to(self.device)
+                read = torch.cat([before, self.lesson.inputs[:, cut]], dim=1)
+                x, before = (
+                    lagged(read, self.network).to(self.device),
+                    read[:, read.shape[1] - lags :],
+                )
+                steps = None if elapsed is None else elapsed[:, cut].expand(self.tags, -1)
+                steps = None if steps is None else steps.to(self.device)
                 encoding, state = self.network.encode(x, state, steps)
-                parts.append(torch.cat(encoding, dim=-1)[0])
+                parts.append(torch.cat(encoding, dim=-1).transpose(0, 1))
         return torch.cat(parts)
 
     def _loss(self, encodings: Tensor, target: Tensor) -> Tensor:
-        sizes = self.network.config
-        parts = encodings.split([sizes.dim, sizes.targets, sizes.targets], dim=-1)
-        level, scale = (part[:, None, :, None] for part in parts[1:])
-        quantiles = level + scale * self.network.head(parts[0])
-        return pinball_loss(quantiles, target, sizes.levels)
+        """Return the loss of encodings (..., S) of single tags, by what followed, (..., H)."""
+        features, level, scale = split(encodings)
+        quantiles = self.network.head(features)[..., 0, :]
+        told = level[..., None] + scale[..., None] * quantiles
+        return pinball_loss(told, target, self.network.config.levels)

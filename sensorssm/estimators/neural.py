@@ -25,16 +25,18 @@ class NeuralForecaster(Peer):
     """Forecast every tag by a network that is trained end to end on the pinball loss.
 
     The four kinds of `layer` have everything else in common, so that a comparison is one of layers:
-    readings normalised by their own past, `layers` residual blocks of `width` channels, a head of
-    ordered quantiles on smooth curves over the horizon. Training takes random segments, stops early
-    by the rows that are held back, and runs on a GPU when there is one. What is learned is one
-    network for all assets and tags; a missing reading is an input of its own.
+    the last `lags` readings normalised by their own past, `layers` residual blocks of `width`
+    channels, a head of ordered quantiles on smooth curves over the horizon. Training takes random
+    segments, stops early by the rows that are held back, and runs on a GPU when there is one. What
+    is learned is one network for all assets and tags, which reads every tag by itself; a missing
+    reading is an input of its own. There is no season to set: the network must find it.
 
     Parameters
     ----------
     layer : "selective" (Mamba blocks, Algorithm 2), "fixed" (the same blocks, Algorithm 1), "lstm"
         or "attention" (causal, over the last `context` steps)
     horizon : steps to forecast
+    lags : last readings of a tag that are the network's inputs at each step
     width, layers : channels between blocks; number of blocks
     context : attention only: steps that a step can look back on
     span : time constant, in steps, of the mean and the scale that readings are normalised by
@@ -54,12 +56,13 @@ class NeuralForecaster(Peer):
         *,
         layer: Layer = "selective",
         horizon: int = 96,
+        lags: int = 24,
         width: int = 32,
         layers: int = 2,
         context: int = 128,
         span: float = 256.0,
-        steps: int = 400,
-        batch: int = 16,
+        steps: int = 200,
+        batch: int = 64,
         segment: int = 192,
         learning_rate: float = 5e-3,
         random_state: int | None = 0,
@@ -67,6 +70,7 @@ class NeuralForecaster(Peer):
     ) -> None:
         self.layer: Layer = layer
         self.horizon = horizon
+        self.lags = lags
         self.width = width
         self.layers = layers
         self.context = context
@@ -81,15 +85,15 @@ class NeuralForecaster(Peer):
     def _check_settings(self) -> None:
         if self.layer not in LAYERS:
             raise ConfigError(f"layer={self.layer!r}, wanted one of {', '.join(LAYERS)}")
-        check_steps(horizon=self.horizon, width=self.width, layers=self.layers)
+        check_steps(horizon=self.horizon, lags=self.lags, width=self.width, layers=self.layers)
         check_steps(context=self.context, steps=self.steps, batch=self.batch, segment=self.segment)
-        self._sizes(1)
+        self._sizes()
         self._training()
 
-    def _sizes(self, tags: int) -> ModelConfig:
+    def _sizes(self) -> ModelConfig:
         return ModelConfig(
-            inputs=tags,
-            targets=tags,
+            inputs=int(self.lags),
+            targets=1,
             horizon=int(self.horizon),
             levels=LEVELS,
             basis=min(int(self.horizon), CURVES),
@@ -115,7 +119,7 @@ class NeuralForecaster(Peer):
 
         return learn_network(
             series,
-            self._sizes(series[0].values.shape[1]),
+            self._sizes(),
             self._training(),
             seed=0 if self.random_state is None else int(self.random_state),
             progress=_log if self.verbose else None,

@@ -230,7 +230,7 @@ class Peer(ModelFolder, WindowEstimator):
         }
         parts = {f"fold.{name}": part for name, part in arrays.items()}
         for i, state in enumerate(self._states.values()):
-            parts |= {f"state.{i}.{name}": part for name, part in state.items()}
+            parts |= {f"state.{i}.{name}": _to_file(part) for name, part in state.items()}
         return config, parts
 
     @classmethod
@@ -243,7 +243,7 @@ class Peer(ModelFolder, WindowEstimator):
         self._seen = None
         self._end_ns = dict(config["ends"])
         self._states = {
-            name: checked_state(self._fold, _under(f"state.{i}.", arrays))
+            name: checked_state(self._fold, _from_file(_under(f"state.{i}.", arrays)))
             for i, name in enumerate(config["assets"])
         }
         return self
@@ -258,3 +258,15 @@ def check_steps(**steps: Any) -> None:
 
 def _under(prefix: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
     return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+
+
+def _to_file(part: NDArray[Any]) -> NDArray[Any]:
+    """Return a state's part as a model folder may hold it: the largest number for infinity."""
+    return np.nan_to_num(part, posinf=np.finfo(part.dtype).max)
+
+
+def _from_file(arrays: Arrays) -> dict[str, NDArray[Any]]:
+    return {
+        name: np.where(part == np.finfo(part.dtype).max, np.inf, part).astype(part.dtype)
+        for name, part in arrays.items()
+    }

@@ -28,7 +28,7 @@ ORDER = {
     "check_methods_sample_order_invariance": "the order of rows is time",
     "check_methods_subset_invariance": "an answer depends on the rows before it",
 }
-TINY = {"horizon": 12, "width": 8, "layers": 1, "steps": 2, "batch": 2, "segment": 24}
+TINY = {"horizon": 12, "lags": 4, "width": 8, "layers": 1, "steps": 2, "batch": 2, "segment": 24}
 FORECASTERS = [
     SSMForecaster(horizon=12, season=24),
     SeasonalNaive(season=24, horizon=12),

@@ -13,7 +13,7 @@ from sensorssm.errors import ConfigError, DataError, ModelFileError
 from sensorssm.estimators.base import load_parts, save_parts
 from sensorssm.estimators.neural import NeuralForecaster
 
-TINY = {"horizon": 8, "width": 8, "layers": 2, "batch": 4, "segment": 48, "context": 16}
+TINY = {"horizon": 8, "lags": 5, "width": 8, "layers": 2, "batch": 4, "segment": 48, "context": 16}
 every_layer = pytest.mark.parametrize("layer", LAYERS)
 
 
@@ -49,6 +49,29 @@ def test_stepping_equals_scanning(layer: str, readings: np.ndarray) -> None:
     assert np.abs(stream.forecast() - before).max() > 1e-3, "a reading makes no difference"
     stream.restore(held)
     np.testing.assert_array_equal(stream.forecast(), before)
+
+
+@pytest.mark.parametrize("lags", [1, 2, 65])
+def test_any_number_of_lags_streams(lags: int, readings: np.ndarray) -> None:
+    """One reading a step, and more than a record holds, give in a stream what they give at once."""
+    settings = {**TINY, "lags": lags}
+    model = NeuralForecaster(steps=2, **settings).fit(readings[:60])
+    stream = model.stream()
+    for row in readings[:60]:
+        stream.update(row)
+
+    np.testing.assert_allclose(stream.forecast(), model.forecast(), rtol=1e-5, atol=1e-5)
+
+
+def test_a_tag_is_read_by_itself(readings: np.ndarray) -> None:
+    """Other readings of one tag leave the forecasts of the other as they are."""
+    model = NeuralForecaster(steps=2, **TINY).fit(readings[:200])
+    other = readings.copy()
+    other[:, 0] = 7.0
+    told = [model.forecast_from(X, [50, 300], quantiles=(0.1, 0.9)) for X in (readings, other)]
+
+    np.testing.assert_allclose(told[0][:, :, 1], told[1][:, :, 1], rtol=1e-5, atol=1e-5)
+    assert np.abs(told[0] - told[1])[:, :, 0].min() > 1
 
 
 @every_layer
@@ -134,6 +157,7 @@ def test_frames_assets_and_gaps(readings: np.ndarray) -> None:
         ({"layer": "rnn"}, "layer"),
         ({"horizon": 0}, "horizon"),
         ({"width": 2.5}, "width"),
+        ({"lags": 0}, "lags"),
         ({"layer": "attention", "width": 6}, "heads"),
         ({"learning_rate": 0.0}, "learning_rate"),
         ({"span": 0.5}, "span"),
@@ -143,6 +167,22 @@ def test_bad_settings_are_named(setting: dict[str, object], named: str) -> None:
     """A setting that makes no sense is refused by its name, before anything is learned."""
     with pytest.raises(ConfigError, match=named):
         NeuralForecaster(**setting).fit(np.zeros((50, 1)))
+
+
+@every_layer
+def test_a_loaded_model_goes_on_where_the_saved_one_stood(
+    layer: str, readings: np.ndarray, tmp_path: Path
+) -> None:
+    """Each layer's state survives the folder, missing readings and unfilled windows with it."""
+    X = readings[:9].copy()
+    X[-1, 0] = np.nan
+    model = NeuralForecaster(layer=layer, steps=1, **TINY).fit(X)
+    model.save(tmp_path / "model")
+    loaded = NeuralForecaster.load(tmp_path / "model")
+
+    np.testing.assert_array_equal(loaded.forecast(), model.forecast())
+    told = [one.update(readings[9:20]).forecast() for one in (model, loaded)]
+    np.testing.assert_allclose(*told, rtol=1e-6)
 
 
 def test_weights_of_another_network_are_refused(readings: np.ndarray, tmp_path: Path) -> None:
