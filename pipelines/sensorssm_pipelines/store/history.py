@@ -65,7 +65,15 @@ class History:
         )
 
     def _folders(self, table: Table) -> list[Path]:
-        return sorted((self.folder / table.name).glob("asset=*"))
+        return _listed(self.folder / table.name, "asset=*")
+
+
+def _listed(folder: Path, pattern: str) -> list[Path]:
+    """Return what lies in `folder`; nothing where a run that rebuilds the store just cleared it."""
+    try:
+        return sorted(folder.glob(pattern))
+    except FileNotFoundError:
+        return []
 
 
 def folder_name(asset: str) -> str:
@@ -119,7 +127,7 @@ def _read(
     table: Table, folder: Path, low: datetime | None, high: datetime | None
 ) -> pl.DataFrame | None:
     parts = []
-    for path in sorted(folder.glob("*.parquet")):
+    for path in _listed(folder, "*.parquet"):
         if not _overlaps(path.stem, low, high):
             continue
         try:
