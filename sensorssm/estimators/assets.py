@@ -23,6 +23,28 @@ class AssetRows(NamedTuple):
     elapsed: FloatArray
     time: NDArray[np.int64] | None
 
+    @property
+    def end_ns(self) -> int | None:
+        """The time of the last row, where times are known."""
+        return None if self.time is None else int(self.time[-1])
+
+    def following(self, end_ns: int | None, period_s: float | None) -> AssetRows:
+        """Return the rows with the real gap since `end_ns` in front, where times are known.
+
+        Raises
+        ------
+        DataError : the rows start before what was seen ends.
+        """
+        if self.time is None or end_ns is None or period_s is None:
+            return self
+        gap_s = (int(self.time[0]) - end_ns) / 1e9
+        if gap_s <= 0:
+            raise DataError(
+                f"the rows of asset {self.asset!r} start {-gap_s:g} s before what was seen ends, "
+                "wanted rows that follow in time"
+            )
+        return self._replace(elapsed=np.r_[gap_s / period_s, self.elapsed[1:]])
+
 
 def assets_of(window: Window) -> Iterator[AssetRows]:
     """Yield the rows of each asset, in the window's order."""
@@ -31,24 +53,6 @@ def assets_of(window: Window) -> Iterator[AssetRows]:
         time = None if window.time is None else window.time[part]
         asset = window.groups[window.group[low]]
         yield AssetRows(asset, window.values[part], window.elapsed[part], time)
-
-
-def following(rows: AssetRows, end_ns: int | None, period_s: float | None) -> AssetRows:
-    """Return `rows` with the real gap since `end_ns` in front, where times are known.
-
-    Raises
-    ------
-    DataError : the rows do not follow in time.
-    """
-    if rows.time is None or end_ns is None or period_s is None:
-        return rows
-    gap_s = (int(rows.time[0]) - end_ns) / 1e9
-    if gap_s <= 0:
-        raise DataError(
-            f"the rows of asset {rows.asset!r} start {-gap_s:g} s before what was seen ends, "
-            "wanted rows that follow in time"
-        )
-    return rows._replace(elapsed=np.r_[gap_s / period_s, rows.elapsed[1:]])
 
 
 def between_steps(paths: FloatArray, elapsed: FloatArray) -> FloatArray:

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sensorssm.errors import ConfigError
 from sensorssm.estimators.answers import empty_like, forecast_answer, predict_answer
-from sensorssm.estimators.assets import AssetRows, assets_of, between_steps, following
+from sensorssm.estimators.assets import AssetRows, assets_of, between_steps
 from sensorssm.estimators.base import ModelFolder, WindowEstimator
 from sensorssm.estimators.checks import check_origins, refuse_empty_tags
 from sensorssm.estimators.fitting import fit_model
@@ -273,11 +273,11 @@ class SSMForecaster(ModelFolder, WindowEstimator):
 
     def _after(self, rows: AssetRows) -> AssetRows:
         """Return `rows` with the real gap since the asset was last seen in front."""
-        return following(rows, self._end_ns.get(rows.asset), self.period_s_)
+        return rows.following(self._end_ns.get(rows.asset), self.period_s_)
 
     def _note_end(self, rows: AssetRows) -> None:
-        if rows.time is not None:
-            self._end_ns[rows.asset] = int(rows.time[-1])
+        if rows.end_ns is not None:
+            self._end_ns[rows.asset] = rows.end_ns
 
     def _predict_one(self, asset: AssetRows) -> FloatArray:
         """Return one-step forecasts (n, M) of one asset, read off between steps on uneven times."""

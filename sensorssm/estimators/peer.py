@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sensorssm.errors import ConfigError
 from sensorssm.estimators.answers import empty_like, forecast_answer, predict_answer
+from sensorssm.estimators.assets import AssetRows, assets_of, between_steps
 from sensorssm.estimators.base import Arrays, ModelFolder, WindowEstimator
 from sensorssm.estimators.checks import check_origins, refuse_empty_tags
 from sensorssm.estimators.fold import (
@@ -24,7 +25,6 @@ from sensorssm.estimators.fold import (
     told_along,
 )
 from sensorssm.estimators.learning import Series
-from sensorssm.estimators.records import Record, between_steps, records
 from sensorssm.estimators.stream import check_horizon
 from sensorssm.frames import Window
 from sensorssm.scoring.conformal import check_levels
@@ -94,7 +94,7 @@ class Peer(ModelFolder, WindowEstimator):
         """
         check_is_fitted(self)
         window = self._window(X, times=times, groups=groups)
-        parts = [self._predict_one(record) for record in records(window)]
+        parts = [self._predict_one(record) for record in assets_of(window)]
         return predict_answer(X, np.concatenate(parts), self.tags_)
 
     def forecast(
@@ -140,7 +140,7 @@ class Peer(ModelFolder, WindowEstimator):
         levels = None if quantiles is None else check_levels(quantiles)
         unique, back = np.unique(rows, return_inverse=True)
         parts, at = [], 0
-        for one in records(window):
+        for one in assets_of(window):
             inside = unique[(unique >= at) & (unique < at + len(one.values))] - at
             at += len(one.values)
             if len(inside):
@@ -155,7 +155,7 @@ class Peer(ModelFolder, WindowEstimator):
     def update(self, X_new: Any, *, times: Any = None, groups: Any = None) -> Self:
         """Read rows that follow what was seen; what was learned stays, the state moves on."""
         check_is_fitted(self)
-        for record in records(self._window(X_new, times=times, groups=groups)):
+        for record in assets_of(self._window(X_new, times=times, groups=groups)):
             later = record.following(self._end_ns.get(record.asset), self.period_s_)
             state = self._states.get(record.asset) or self._fold.start()
             self._states[record.asset] = read_on(self._fold, later.values, later.elapsed, state)
@@ -172,15 +172,15 @@ class Peer(ModelFolder, WindowEstimator):
         """Return minus the mean absolute one-step error of `predict`, in the tags' units."""
         check_is_fitted(self)
         window = self._window(X, times=times, groups=groups)
-        parts = [self._predict_one(record) for record in records(window)]
+        parts = [self._predict_one(record) for record in assets_of(window)]
         error = np.abs(window.values - np.concatenate(parts))
         return -float(np.nanmean(error)) if np.isfinite(error).any() else 0.0
 
     def _series(self, window: Window, X_val: Any) -> dict[str, Series]:
         """Return each asset's readings, and from where on they only judge; note where they end."""
-        later = {} if X_val is None else {r.asset: r for r in records(self._window(X_val))}
+        later = {} if X_val is None else {r.asset: r for r in assets_of(self._window(X_val))}
         series = {}
-        for record in records(window):
+        for record in assets_of(window):
             values, elapsed = record.values, record.elapsed
             rows = len(values)
             self._note_end(record)
@@ -194,11 +194,11 @@ class Peer(ModelFolder, WindowEstimator):
             series[record.asset] = Series(values, elapsed, rows)
         return series
 
-    def _note_end(self, record: Record) -> None:
+    def _note_end(self, record: AssetRows) -> None:
         if record.end_ns is not None:
             self._end_ns[record.asset] = record.end_ns
 
-    def _predict_one(self, record: Record) -> FloatArray:
+    def _predict_one(self, record: AssetRows) -> FloatArray:
         """Return one-step forecasts (n, M) of one asset, read off between steps on uneven times."""
         steps = int(np.clip(np.ceil(record.elapsed.max()), 1, self._fold.horizon))
         rows, at = np.arange(len(record.values)), 0
