@@ -28,7 +28,8 @@ def to_grid(readings: pl.DataFrame, step: timedelta | None) -> pl.DataFrame:
 
     Raises
     ------
-    DataError : the grid would be absurdly large, as when one time is years off.
+    DataError : the grid would be absurdly large, as when one time is years off, or when many tags
+        are read at times of their own and there is no step to bring them together.
     """
     means = (
         readings.lazy()
@@ -51,39 +52,62 @@ def to_wide(grid: pl.DataFrame, asset: str) -> pl.DataFrame:
     return wide.select(TIME, *sorted(set(wide.columns) - {TIME}))
 
 
-def _interval_end(step: timedelta) -> pl.Expr:
+def labels_to_grid(labels: pl.DataFrame, step: timedelta | None) -> pl.DataFrame:
+    """Return labelled spans as the grid's rows see them: both ends at the end of their interval.
+
+    A span that begins and ends between two grid times still marks the one row its readings are in.
+    """
+    if step is None:
+        return labels
+    started = _interval_end(step, "started")
+    ended = pl.max_horizontal(_interval_end(step, "ended"), started + step)
+    return labels.with_columns(started, ended.alias("ended"))
+
+
+def _interval_end(step: timedelta, column: str = TIME) -> pl.Expr:
     width = step // timedelta(microseconds=1)
-    ticks = pl.col(TIME).cast(pl.Int64)
-    return (-((-ticks) // width) * width).cast(pl.Datetime("us", "UTC")).alias(TIME)
+    ticks = pl.col(column).cast(pl.Int64)
+    return (-((-ticks) // width) * width).cast(pl.Datetime("us", "UTC")).alias(column)
 
 
 def _times(means: pl.DataFrame, step: timedelta | None) -> pl.DataFrame:
     """Return every time of each asset's grid, ordered by the asset's name and by time."""
     name = pl.col(ASSET).cast(pl.String)
+    time = pl.col(TIME)
+    spans = means.group_by(ASSET).agg(
+        time.min().alias("first"), time.max().alias("last"), time.n_unique().alias("rows"),
+        pl.col(TAG).n_unique().alias("tags"),
+    )  # fmt: skip
+    if step is not None:
+        width = step // timedelta(microseconds=1)
+        length = (pl.col("last") - pl.col("first")).dt.total_microseconds()
+        spans = spans.with_columns((length // width + 1).alias("rows"))
+    _check_size(spans, step)
     if step is None:
         return means.select(ASSET, TIME).unique().sort(name, TIME)
-    spans = means.group_by(ASSET).agg(
-        pl.col(TIME).min().alias("first"), pl.col(TIME).max().alias("last"), pl.col(TAG).n_unique()
-    )
-    _check_size(spans, step)
     times = pl.datetime_ranges("first", "last", interval=step).alias(TIME)
     return spans.sort(name).select(ASSET, times).explode(TIME)
 
 
-def _check_size(spans: pl.DataFrame, step: timedelta) -> None:
+def _check_size(spans: pl.DataFrame, step: timedelta | None) -> None:
     """Raise where the assets' grids have too many cells, and name the asset with the most."""
-    cells = [
-        (((last - first) // step + 1) * tags, asset, first, last)
-        for asset, first, last, tags in spans.iter_rows()
-    ]
-    total = sum(count for count, *_ in cells)
-    if total > _MOST_CELLS:
-        _, asset, first, last = max(cells)
-        raise DataError(
-            f"the grid of period {step} has {total:,} cells; at most {_MOST_CELLS:,} are made. "
-            f"Asset {asset!r} has the most, from {first} to {last}. Use a longer period in [grid], "
-            "or, where a time is off, check time_format, or set earliest and latest in the source."
-        )
+    sized = spans.with_columns((pl.col("rows").cast(pl.Int64) * pl.col("tags")).alias("cells"))
+    total = sized["cells"].sum()
+    if total <= _MOST_CELLS:
+        return
+    most = sized.sort("cells").row(-1, named=True)
+    what = "without a period" if step is None else f"of period {step}"
+    cure = (
+        "Set a period in [grid]: tags that are read at times of their own make a row each"
+        if step is None
+        else "Use a longer period in [grid], or, where a time is off, check time_format, or set "
+        "earliest and latest in the source"
+    )
+    raise DataError(
+        f"the grid {what} has {total:,} cells; at most {_MOST_CELLS:,} are made. Asset "
+        f"{most[ASSET]!r} has the most: {most['rows']:,} times of {most['tags']:,} tags, from "
+        f"{most['first']} to {most['last']}. {cure}."
+    )
 
 
 def _tags(means: pl.DataFrame) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -14,13 +15,14 @@ from sensorssm_pipelines.recipes.parts import Source
 
 _WORDS = {"true": "1", "yes": "1", "false": "0", "no": "0"}
 _EMPTY = {None, "", "nan"}
+_JUST = timedelta(microseconds=1)  # the last row belongs to its span, and no row follows to end it
 
 
 def read_labels(file: Path, source: Source) -> pl.DataFrame:
     """Return the spans that the label column marks: asset, started, ended, kind, source.
 
     A row is marked by true, yes or a number other than zero; an empty cell marks nothing. A span
-    is half open: it ends at the first row after it, or at the file's last row.
+    is half open: it ends at the first row after it, or just after the file's last row.
 
     Raises
     ------
@@ -42,7 +44,7 @@ def read_labels(file: Path, source: Source) -> pl.DataFrame:
         .sort(ASSET, TIME, maintain_order=True)
         .with_columns(
             pl.col("marked").rle_id().over(ASSET).alias("run"),
-            pl.col(TIME).shift(-1).over(ASSET).fill_null(pl.col(TIME)).alias("next"),
+            pl.col(TIME).shift(-1).over(ASSET).fill_null(pl.col(TIME) + _JUST).alias("next"),
         )
     )
     return (

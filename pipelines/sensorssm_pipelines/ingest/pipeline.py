@@ -12,7 +12,7 @@ from sensorssm.errors import DataError, UnknownTagError
 from sensorssm.names import ASSET, TAG, TIME, UNIT, VALUE
 from sensorssm_pipelines.ingest.clean import REASON, read_file, to_quarantine
 from sensorssm_pipelines.ingest.files import find_files, place_of
-from sensorssm_pipelines.ingest.grid import to_grid
+from sensorssm_pipelines.ingest.grid import labels_to_grid, to_grid
 from sensorssm_pipelines.ingest.labels import read_labels
 from sensorssm_pipelines.ingest.series import FILE, SERIES, convert, deduplicate, foreign_units
 from sensorssm_pipelines.recipes.parts import Recipe, Source, Tag
@@ -124,10 +124,11 @@ def _finish(
         missing=grid[VALUE].null_count(),
         unlisted=read - listed,
     )
+    spans = pl.concat(labels) if labels else pl.DataFrame(schema=LABELS.schema)
     return Ingested(
         readings=grid,
         quarantine=quarantine,
-        labels=pl.concat(labels) if labels else pl.DataFrame(schema=LABELS.schema),
+        labels=labels_to_grid(spans, recipe.grid.step),
         tags=_tag_table(units, recipe.tags),
         account=account,
     )

@@ -337,11 +337,24 @@ def test_a_label_column_becomes_spans(tmp_path: Path) -> None:
     frame = pl.DataFrame({"time": times, "a": [1.0] * 8, "label": [0, 1, 1, 0, 0, 1, 1, 1]})
     frame.write_parquet(tmp_path / "exp 1.parquet")
     text = WIDE.replace('asset = "p"', 'asset = "{{file}}"\nlabel = "label"')
-    labels = ingest(recipe(tmp_path, text)).labels
+    labels = ingest(recipe(tmp_path, text, period="")).labels
     assert labels.select("asset", "started", "ended").rows() == [
         ("exp 1", times[1], times[3]),
-        ("exp 1", times[5], times[7]),
+        ("exp 1", times[5], times[7] + timedelta(microseconds=1)),
     ]
+
+
+def test_a_label_on_a_grid_marks_the_row_that_holds_its_readings(tmp_path: Path) -> None:
+    """Seconds 1 and 2 of the hour are read by the grid's row of five past."""
+    text = WIDE.replace('"p"', '"p"\nlabel = "label"')
+    (tmp_path / "w.csv").write_text(
+        "time,a,label\n"
+        + "".join(f"{START + timedelta(seconds=k)},1,{int(k in (1, 2))}\n" for k in range(600))
+    )
+    found = ingest(recipe(tmp_path, text))
+    [(started, ended)] = found.labels.select("started", "ended").rows()
+    marked = found.readings.filter(pl.col("time").is_between(started, ended, closed="left"))
+    assert marked["time"].to_list() == [START + timedelta(minutes=5)]
 
 
 def labelled(path: Path, words: list[str]) -> pl.DataFrame:
@@ -349,7 +362,7 @@ def labelled(path: Path, words: list[str]) -> pl.DataFrame:
     times = [(START + timedelta(seconds=k)).isoformat() for k in range(len(words))]
     rows = "".join(f"{time},1,{word}\n" for time, word in zip(times, words, strict=True))
     path.write_text(f"time,a,label\n{rows}")
-    return ingest(recipe(path, WIDE.replace('"p"', '"p"\nlabel = "label"'))).labels
+    return ingest(recipe(path, WIDE.replace('"p"', '"p"\nlabel = "label"'), period="")).labels
 
 
 @pytest.mark.parametrize("no", ["0", "0.0", "False", "no", "", "nan"])
