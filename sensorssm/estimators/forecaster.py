@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,24 +11,23 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from sensorssm.errors import ConfigError
-from sensorssm.estimators.answers import empty_like, forecast_answer, predict_answer
-from sensorssm.estimators.assets import AssetRows, assets_of, between_steps
-from sensorssm.estimators.base import ModelFolder, WindowEstimator
-from sensorssm.estimators.checks import check_origins, refuse_empty_tags
+from sensorssm.estimators.answers import empty_like, predict_answer
+from sensorssm.estimators.assets import AssetRows, assets_of
+from sensorssm.estimators.checks import refuse_empty_tags
 from sensorssm.estimators.fitting import fit_model
 from sensorssm.estimators.growth import Growth
-from sensorssm.estimators.learning import Series
 from sensorssm.estimators.model_parts import model_from_arrays, model_to_arrays
+from sensorssm.estimators.rolling import RollingForecaster, mean_below_zero
 from sensorssm.estimators.seasonality import resolve_seasons
-from sensorssm.estimators.stream import AssetState, ForecastModel, ForecastStream, check_horizon
-from sensorssm.frames import Window
+from sensorssm.estimators.stream import AssetState, ForecastModel, ForecastStream
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 MEMORIES = ("fixed", "selective", "auto")
 
 
-class SSMForecaster(ModelFolder, WindowEstimator):
+class SSMForecaster(RollingForecaster):
     """Forecast every tag of an asset from the whole of its past.
 
     Each tag is remembered by a state space model that is linear in its readings, with poles at the
@@ -148,10 +147,7 @@ class SSMForecaster(ModelFolder, WindowEstimator):
 
         An asset's first row is forecast by the level of the training readings. Always finite.
         """
-        check_is_fitted(self)
-        window = self._window(X, times=times, groups=groups)
-        parts = [self._predict_one(rows) for rows in assets_of(window)]
-        return predict_answer(X, np.concatenate(parts), self.tags_)
+        return predict_answer(X, self._one_step(self._records(X, times, groups)), self.tags_)
 
     def forecast(
         self,
@@ -169,10 +165,7 @@ class SSMForecaster(ModelFolder, WindowEstimator):
         check_is_fitted(self)
         name = self._asset(asset)
         seen = self._model.look(self._states[name])
-        values = self._model.forecast(seen, horizon, quantiles)[0]
-        return forecast_answer(
-            self._seen, values, self.tags_, quantiles, self._end_ns.get(name), self.period_s_
-        )
+        return self._answer(self._model.forecast(seen, horizon, quantiles)[0], name, quantiles)
 
     def forecast_from(
         self,
@@ -193,32 +186,11 @@ class SSMForecaster(ModelFolder, WindowEstimator):
         ------
         ShapeError : an origin that is not a row of `X`
         """
-        check_is_fitted(self)
-        window = self._window(X, times=times, groups=groups)
-        rows = check_origins(origins, len(window.values))
-        unique, back = np.unique(rows, return_inverse=True)
-        parts, at = [], 0
-        for one in assets_of(window):
-            inside = unique[(unique >= at) & (unique < at + len(one.values))] - at
-            at += len(one.values)
-            if len(inside):
-                parts.append(self._forecast_one(one, inside, horizon, quantiles))
-        return np.concatenate(parts)[back]
-
-    def readings(self, X: Any) -> FloatArray:
-        """Return the fitted tags of a table as an array (n, M), time and asset taken off."""
-        check_is_fitted(self)
-        return self._window(X).values
+        return self._from_origins(self._records(X, times, groups), origins, horizon, quantiles)
 
     def update(self, X_new: Any, *, times: Any = None, groups: Any = None) -> Self:
         """Read rows that follow what was seen; the readout stays, the state moves on."""
-        check_is_fitted(self)
-        window = self._window(X_new, times=times, groups=groups)
-        for rows in assets_of(window):
-            rows = self._after(rows)
-            state = self._states.setdefault(rows.asset, self._model.start())
-            self._model.advance(rows.values, rows.elapsed, state, np.zeros(0, dtype=np.int64))
-            self._note_end(rows)
+        self._follow(self._records(X_new, times, groups))
         self._seen = empty_like(X_new)
         return self
 
@@ -230,14 +202,8 @@ class SSMForecaster(ModelFolder, WindowEstimator):
 
     def score(self, X: Any, y: None = None, *, times: Any = None, groups: Any = None) -> float:
         """Return minus the mean absolute one-step error of `predict`, over its usual size."""
-        check_is_fitted(self)
-        window = self._window(X, times=times, groups=groups)
-        parts = [self._predict_one(rows) for rows in assets_of(window)]
-        error = (
-            np.abs(window.values - np.concatenate(parts))
-            / self._model.conformal.dispersion.usual_size
-        )
-        return -float(np.nanmean(error)) if np.isfinite(error).any() else 0.0
+        errors = self._errors(self._records(X, times, groups))
+        return mean_below_zero(errors / self._model.conformal.dispersion.usual_size)
 
     @property
     def selective_gain_(self) -> float:
@@ -255,77 +221,31 @@ class SSMForecaster(ModelFolder, WindowEstimator):
         if self.period is not None and not self.period > 0:
             raise ConfigError(f"period={self.period!r}, wanted seconds above 0, or None")
 
-    def _series(self, window: Window, X_val: Any) -> dict[str, Series]:
-        """Return each asset's readings, and what follows them in `X_val`; note where they end."""
-        later = {} if X_val is None else {r.asset: r for r in assets_of(self._window(X_val))}
-        self._end_ns: dict[str, int] = {}
-        series = {}
-        for rows in assets_of(window):
-            values, elapsed = rows.values, rows.elapsed
-            self._note_end(rows)
-            if rows.asset in later:
-                after = self._after(later[rows.asset])
-                values = np.concatenate([values, after.values])
-                elapsed = np.concatenate([elapsed, after.elapsed])
-                self._note_end(after)
-            series[rows.asset] = Series(values, elapsed, len(rows.values))
-        return series
+    @property
+    def _centre(self) -> FloatArray:
+        return self._model.linear.start
 
-    def _after(self, rows: AssetRows) -> AssetRows:
-        """Return `rows` with the real gap since the asset was last seen in front."""
-        return rows.following(self._end_ns.get(rows.asset), self.period_s_)
+    def _start(self) -> AssetState:
+        return self._model.start()
 
-    def _note_end(self, rows: AssetRows) -> None:
-        if rows.end_ns is not None:
-            self._end_ns[rows.asset] = rows.end_ns
+    def _read_on(self, record: AssetRows, state: AssetState) -> AssetState:
+        self._model.advance(record.values, record.elapsed, state, np.zeros(0, dtype=np.int64))
+        return state
 
-    def _predict_one(self, asset: AssetRows) -> FloatArray:
-        """Return one-step forecasts (n, M) of one asset, read off between steps on uneven times."""
-        linear = self._model.linear
-        steps = int(np.clip(np.ceil(asset.elapsed.max()), 1, linear.horizon))
-        before = np.repeat(linear.start[None, None], steps, axis=1)
-        rows, parts, at = np.arange(len(asset.values)), [], 0
-        state = self._model.start()
-        for told in self._model.points(asset.values, asset.elapsed, state, rows, steps):
-            paths = np.concatenate([before, told[:-1]])
-            parts.append(between_steps(paths, asset.elapsed[at : at + len(told)]))
-            before, at = told[-1:], at + len(told)
-        return np.concatenate(parts)
-
-    def _forecast_one(
-        self,
-        asset: AssetRows,
-        rows: NDArray[np.int64],
-        horizon: int | None,
-        quantiles: ArrayLike | None,
-    ) -> FloatArray:
+    def _along(
+        self, record: AssetRows, rows: IntArray, steps: int, levels: FloatArray | None
+    ) -> Iterator[FloatArray]:
         model, state = self._model, self._model.start()
-        if quantiles is None:
-            steps = check_horizon(horizon, model.linear.horizon)
-            return np.concatenate([*model.points(asset.values, asset.elapsed, state, rows, steps)])
-        seen = model.advance(asset.values, asset.elapsed, state, rows)
-        return model.forecast(seen, horizon, quantiles)
-
-    def _asset(self, asset: str | None) -> str:
-        if asset is None and len(self._states) == 1:
-            return next(iter(self._states))
-        if asset is None or asset not in self._states:
-            raise ConfigError(f"asset={asset!r}, wanted one of {sorted(self._states)}")
-        return asset
+        if levels is None:
+            yield from model.points(record.values, record.elapsed, state, rows, steps)
+        else:
+            seen = model.advance(record.values, record.elapsed, state, rows)
+            yield model.forecast(seen, steps, levels)
 
     def _to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         check_is_fitted(self)
         config, arrays = model_to_arrays(self._model)
-        config |= {
-            "params": {
-                name: value.tolist() if isinstance(value, np.ndarray) else value
-                for name, value in self.get_params().items()
-            },
-            "tags": list(map(str, getattr(self, "feature_names_in_", []))),
-            "assets": list(self._states),
-            "ends": self._end_ns,
-            "period_s": self.period_s_,
-        }
+        config |= self._described()
         for i, state in enumerate(self._states.values()):
             arrays |= {f"state.{i}.{name}": part for name, part in state.to_arrays().items()}
         return config, arrays

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,10 +11,10 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from sensorssm.errors import ConfigError
-from sensorssm.estimators.answers import empty_like, forecast_answer, predict_answer
-from sensorssm.estimators.assets import AssetRows, assets_of, between_steps
-from sensorssm.estimators.base import Arrays, ModelFolder, WindowEstimator
-from sensorssm.estimators.checks import check_origins, refuse_empty_tags
+from sensorssm.estimators.answers import empty_like, predict_answer
+from sensorssm.estimators.assets import AssetRows
+from sensorssm.estimators.base import Arrays
+from sensorssm.estimators.checks import refuse_empty_tags
 from sensorssm.estimators.fold import (
     Fold,
     FoldStream,
@@ -25,17 +25,16 @@ from sensorssm.estimators.fold import (
     told_along,
 )
 from sensorssm.estimators.learning import Series
-from sensorssm.estimators.stream import check_horizon
-from sensorssm.frames import Window
-from sensorssm.scoring.conformal import check_levels
+from sensorssm.estimators.rolling import RollingForecaster, mean_below_zero
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 #: Share of each asset's rows, the last ones, that is held back where no `X_val` is given.
 HELD_BACK = 0.2
 
 
-class Peer(ModelFolder, WindowEstimator):
+class Peer(RollingForecaster):
     """Everything but the model: a subclass says what is learned, and how it is put back together."""
 
     # Readings that follow X cannot be cut into folds along with it.
@@ -43,8 +42,6 @@ class Peer(ModelFolder, WindowEstimator):
 
     horizon: int
     _fold: Fold
-    _states: dict[str, State]
-    _end_ns: dict[str, int]
 
     def _check_settings(self) -> None:
         """Raise `ConfigError` for a setting that is out of range."""
@@ -77,8 +74,7 @@ class Peer(ModelFolder, WindowEstimator):
         self.period_s_ = window.period_s
         refuse_empty_tags(window.values, self.tags_)
         self.horizon_ = int(self.horizon)
-        self._end_ns = {}
-        series = self._series(window, X_val)
+        series = self._series(window, X_val, held_back=HELD_BACK if X_val is None else 0.0)
         self._fold = self._learn(list(series.values()), alone=X_val is None)
         self._states = {
             asset: read_on(self._fold, own.values, own.elapsed, self._fold.start())
@@ -92,10 +88,7 @@ class Peer(ModelFolder, WindowEstimator):
 
         An asset's first row is forecast by the mean of the training readings. Always finite.
         """
-        check_is_fitted(self)
-        window = self._window(X, times=times, groups=groups)
-        parts = [self._predict_one(record) for record in assets_of(window)]
-        return predict_answer(X, np.concatenate(parts), self.tags_)
+        return predict_answer(X, self._one_step(self._records(X, times, groups)), self.tags_)
 
     def forecast(
         self,
@@ -110,10 +103,8 @@ class Peer(ModelFolder, WindowEstimator):
         """
         check_is_fitted(self)
         name = self._asset(asset)
-        values = tell(self._fold, self._fold.look(self._states[name]), horizon, quantiles)[0]
-        return forecast_answer(
-            self._seen, values, self.tags_, quantiles, self._end_ns.get(name), self.period_s_
-        )
+        seen = self._fold.look(self._states[name])
+        return self._answer(tell(self._fold, seen, horizon, quantiles)[0], name, quantiles)
 
     def forecast_from(
         self,
@@ -133,33 +124,11 @@ class Peer(ModelFolder, WindowEstimator):
         ------
         ShapeError : an origin that is not a row of `X`
         """
-        check_is_fitted(self)
-        window = self._window(X, times=times, groups=groups)
-        rows = check_origins(origins, len(window.values))
-        steps = check_horizon(horizon, self._fold.horizon)
-        levels = None if quantiles is None else check_levels(quantiles)
-        unique, back = np.unique(rows, return_inverse=True)
-        parts, at = [], 0
-        for one in assets_of(window):
-            inside = unique[(unique >= at) & (unique < at + len(one.values))] - at
-            at += len(one.values)
-            if len(inside):
-                parts += told_along(self._fold, one.values, one.elapsed, inside, steps, levels)
-        return np.concatenate(parts)[back]
-
-    def readings(self, X: Any) -> FloatArray:
-        """Return the fitted tags of a table as an array (n, M), time and asset taken off."""
-        check_is_fitted(self)
-        return self._window(X).values
+        return self._from_origins(self._records(X, times, groups), origins, horizon, quantiles)
 
     def update(self, X_new: Any, *, times: Any = None, groups: Any = None) -> Self:
         """Read rows that follow what was seen; what was learned stays, the state moves on."""
-        check_is_fitted(self)
-        for record in assets_of(self._window(X_new, times=times, groups=groups)):
-            later = record.following(self._end_ns.get(record.asset), self.period_s_)
-            state = self._states.get(record.asset) or self._fold.start()
-            self._states[record.asset] = read_on(self._fold, later.values, later.elapsed, state)
-            self._note_end(record)
+        self._follow(self._records(X_new, times, groups))
         self._seen = empty_like(X_new)
         return self
 
@@ -170,68 +139,30 @@ class Peer(ModelFolder, WindowEstimator):
 
     def score(self, X: Any, y: None = None, *, times: Any = None, groups: Any = None) -> float:
         """Return minus the mean absolute one-step error of `predict`, in the tags' units."""
-        check_is_fitted(self)
-        window = self._window(X, times=times, groups=groups)
-        parts = [self._predict_one(record) for record in assets_of(window)]
-        error = np.abs(window.values - np.concatenate(parts))
-        return -float(np.nanmean(error)) if np.isfinite(error).any() else 0.0
+        return mean_below_zero(self._errors(self._records(X, times, groups)))
 
-    def _series(self, window: Window, X_val: Any) -> dict[str, Series]:
-        """Return each asset's readings, and from where on they only judge; note where they end."""
-        later = {} if X_val is None else {r.asset: r for r in assets_of(self._window(X_val))}
-        series = {}
-        for record in assets_of(window):
-            values, elapsed = record.values, record.elapsed
-            rows = len(values)
-            self._note_end(record)
-            if record.asset in later:
-                after = later[record.asset].following(record.end_ns, self.period_s_)
-                values = np.concatenate([values, after.values])
-                elapsed = np.concatenate([elapsed, after.elapsed])
-                self._note_end(after)
-            elif X_val is None:
-                rows -= int(HELD_BACK * rows)
-            series[record.asset] = Series(values, elapsed, rows)
-        return series
+    @property
+    def _centre(self) -> FloatArray:
+        return self._fold.centre
 
-    def _note_end(self, record: AssetRows) -> None:
-        if record.end_ns is not None:
-            self._end_ns[record.asset] = record.end_ns
+    def _start(self) -> State:
+        return self._fold.start()
 
-    def _predict_one(self, record: AssetRows) -> FloatArray:
-        """Return one-step forecasts (n, M) of one asset, read off between steps on uneven times."""
-        steps = int(np.clip(np.ceil(record.elapsed.max()), 1, self._fold.horizon))
-        rows, at = np.arange(len(record.values)), 0
-        before = np.repeat(self._fold.centre[None, None], steps, axis=1)
-        parts = []
-        for told in told_along(self._fold, record.values, record.elapsed, rows, steps):
-            paths = np.concatenate([before, told[:-1]])
-            parts.append(between_steps(paths, record.elapsed[at : at + len(told)]))
-            before, at = told[-1:], at + len(told)
-        return np.concatenate(parts)
+    def _read_on(self, record: AssetRows, state: State) -> State:
+        return read_on(self._fold, record.values, record.elapsed, state)
 
-    def _asset(self, asset: str | None) -> str:
-        if asset is None and len(self._states) == 1:
-            return next(iter(self._states))
-        if asset is None or asset not in self._states:
-            raise ConfigError(f"asset={asset!r}, wanted one of {sorted(self._states)}")
-        return asset
+    def _along(
+        self, record: AssetRows, rows: IntArray, steps: int, levels: FloatArray | None
+    ) -> Iterator[FloatArray]:
+        return told_along(self._fold, record.values, record.elapsed, rows, steps, levels)
 
     def _to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         check_is_fitted(self)
         fold, arrays = self._fold.to_parts()
-        config = {
-            "params": self.get_params(),
-            "fold": fold,
-            "tags": list(map(str, getattr(self, "feature_names_in_", []))),
-            "assets": list(self._states),
-            "ends": self._end_ns,
-            "period_s": self.period_s_,
-        }
         parts = {f"fold.{name}": part for name, part in arrays.items()}
         for i, state in enumerate(self._states.values()):
             parts |= {f"state.{i}.{name}": _to_file(part) for name, part in state.items()}
-        return config, parts
+        return {"fold": fold} | self._described(), parts
 
     @classmethod
     def _from_parts(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:
