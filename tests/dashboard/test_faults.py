@@ -1,69 +1,39 @@
-"""Known faults beside the alarms that met them."""
+"""Known faults beside the alarms that found them."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import polars as pl
 
 from sensorssm_dashboard.faults import fault_table
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
-END = START + timedelta(days=10)
 
 
-def hours(n: float) -> datetime:
-    return START + timedelta(hours=n)
+def matched(**fault: Any) -> pl.DataFrame:
+    known = {"asset": "P-1", "kind": "leak", "tag": "FI-1", "started": START}
+    return pl.DataFrame([{**known, **fault}])
 
 
-def table(*alarms: tuple[str, datetime, datetime | None]) -> dict:
-    labels = pl.DataFrame(
-        {
-            "asset": ["P-1"],
-            "started": [hours(10)],
-            "ended": [hours(20)],
-            "kind": ["leak"],
-            "tag": ["FI-1"],
-        }
-    )
-    rows = pl.DataFrame(
-        [(*alarm, "PI-1") for alarm in alarms],
-        schema={
-            "asset": pl.String,
-            "opened": pl.Datetime("us", "UTC"),
-            "cleared": pl.Datetime("us", "UTC"),
-            "first_tag": pl.String,
-        },
-        orient="row",
-    )
-    [row] = fault_table(labels, rows, END).to_dicts()
-    return row
-
-
-def test_an_alarm_within_the_fault_finds_it() -> None:
-    """With the delay since the fault's start, and the tag it named."""
-    row = table(("P-1", hours(12.5), hours(13)), ("P-1", hours(15), None))
+def test_a_found_fault_has_its_delay_and_its_tag() -> None:
+    late = timedelta(hours=2, minutes=30)
+    [row] = fault_table(matched(found=True, late=late, first_tag="PI-1")).to_dicts()
     assert (row["found"], row["after"]) == ("✓ found", "2 h 30 min")
     assert (row["named tag"], row["fault's tag"]) == ("PI-1", "FI-1")
 
 
-def test_an_alarm_that_was_open_already_finds_it_at_once() -> None:
-    """The delay is never negative."""
-    assert table(("P-1", hours(5), None))["after"] == "0 s"
-
-
-def test_alarms_elsewhere_do_not_count() -> None:
-    """Another asset, before, after, or touching an end."""
-    row = table(
-        ("P-2", hours(12), hours(13)),
-        ("P-1", hours(1), hours(2)),
-        ("P-1", hours(2), hours(10)),
-        ("P-1", hours(20), hours(21)),
-    )
+def test_a_missed_fault_has_neither() -> None:
+    [row] = fault_table(matched(found=False, late=None, first_tag=None)).to_dicts()
     assert (row["found"], row["after"], row["named tag"]) == ("✗ missed", "–", "–")
+
+
+def test_a_name_that_a_spreadsheet_would_run_is_quoted() -> None:
+    [row] = fault_table(matched(found=True, late=timedelta(), first_tag="=cmd()")).to_dicts()
+    assert row["named tag"] == "'=cmd()"
 
 
 def test_no_faults_give_an_empty_table() -> None:
     """With its columns."""
-    empty = pl.DataFrame(schema={"asset": pl.String, "started": pl.Datetime("us", "UTC")})
-    assert fault_table(empty, pl.DataFrame(), END).columns[0] == "asset"
+    assert fault_table(matched(found=True).clear()).columns[0] == "asset"

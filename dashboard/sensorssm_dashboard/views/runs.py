@@ -11,6 +11,7 @@ import streamlit as st
 
 from sensorssm_dashboard import data, live, text
 from sensorssm_dashboard.faults import fault_table
+from sensorssm_pipelines.alarms import match_faults, scored_spans
 from sensorssm_pipelines.store import Store
 
 
@@ -88,15 +89,12 @@ def _pivot(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _faults(store: Store) -> None:
-    labels, covered = data.read(store, "labels"), data.covered(store)
-    if covered is None:
+    scored = scored_spans(data.read(store, "scores"))
+    matched = match_faults(data.read(store, "labels"), data.read(store, "alarms"), scored)
+    if matched.is_empty():
         return
-    labels = labels.filter(pl.col("ended") > covered[0], pl.col("started") <= covered[1])
-    if labels.is_empty():
-        return
-    table = fault_table(labels, data.read(store, "alarms"), covered[1])
-    found = (table["found"] == "✓ found").sum()
-    st.subheader(f"Known faults: {found} of {table.height} found")
+    table = fault_table(matched)
+    st.subheader(f"Known faults: {matched['found'].sum()} of {matched.height} found")
     when = st.column_config.DatetimeColumn("started (UTC)", format="YYYY-MM-DD HH:mm")
     st.dataframe(table, hide_index=True, height="content", column_config={"started": when})
 

@@ -1,9 +1,11 @@
-"""Alarms: when a score is told to a person, and in which words."""
+"""Alarms: when a score is told to a person, in which words, and which known faults they found."""
 
 from sensorssm_pipelines.alarms.engine import AlarmEngine as AlarmEngine
+from sensorssm_pipelines.alarms.faults import match_faults as match_faults
+from sensorssm_pipelines.alarms.faults import scored_spans as scored_spans
 from sensorssm_pipelines.alarms.messages import TagFacts as TagFacts
 from sensorssm_pipelines.alarms.terms import Alarm as Alarm
 from sensorssm_pipelines.alarms.terms import Evidence as Evidence
 from sensorssm_pipelines.alarms.terms import Rule as Rule
 
-__all__ = ["Alarm", "AlarmEngine", "Evidence", "Rule", "TagFacts"]
+__all__ = ["Alarm", "AlarmEngine", "Evidence", "Rule", "TagFacts", "match_faults", "scored_spans"]

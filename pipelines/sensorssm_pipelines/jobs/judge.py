@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
 
+from sensorssm_pipelines.alarms import match_faults, scored_spans
 from sensorssm_pipelines.periods import parse_period
 from sensorssm_pipelines.recipes.parts import Recipe
 from sensorssm_pipelines.store import Store
@@ -19,8 +21,10 @@ _WEEK = timedelta(days=7)
 class JudgeReport:
     """What became of each known fault, and what was cried without one.
 
-    `faults` has one row a fault in the scored span: fault, asset, tag, started, found, delay_min,
-    first_tag, right_tag. `normal_weeks` is the scored time of all assets outside faults.
+    `faults` has one row a fault in the scored span: fault, asset, tag, started, ended, found,
+    delay_min, first_tag, right_tag, top_tags, and what the first tag read and should have read when
+    the alarm opened: seen, expected, unit. `normal_weeks` is the scored time of all assets outside
+    faults.
     """
 
     faults: list[dict[str, Any]]
@@ -41,43 +45,46 @@ class JudgeReport:
 
 
 def run(recipe: Recipe, store: Store) -> JudgeReport:
-    """Judge the alarms in the store.
-
-    An alarm belongs to the fault during which it opened. One that was open already finds nothing:
-    a detector that always cries would find everything.
-    """
+    """Judge the alarms in the store; `match_faults` says what is found."""
     grace = parse_period(recipe.alarms.grace) if recipe.alarms.grace else timedelta()
-    faults, false, normal = [], 0, timedelta()
-    for asset in store.assets():
-        times = store.read_scores(asset)["time"]
-        if times.is_empty():
-            continue
-        begin, end = _moment(times.min()), _moment(times.max())
-        labels = store.read_labels(asset).filter(pl.col("ended") > begin, pl.col("started") <= end)
-        alarms = store.read_alarms(asset).sort("opened")
-        faults += [_judge(label, alarms) for label in labels.iter_rows(named=True)]
-        false += sum(_is_false(opened, labels, grace) for opened in alarms["opened"])
-        normal += (end - begin) - _covered(labels, begin, end)
-    faults.sort(key=lambda fault: fault["started"])
+    labels, alarms = store.read_labels(), store.read_alarms()
+    scored = scored_spans(store.read_scores())
+    matched = match_faults(labels, alarms, scored)
+    false, normal = 0, timedelta()
+    for asset, begin, end in scored.iter_rows():
+        known = labels.filter(pl.col("asset") == asset)
+        opened = alarms.filter(pl.col("asset") == asset)["opened"]
+        false += sum(_is_false(time, known, grace) for time in opened)
+        normal += (end - begin) - _covered(known, begin, end)
+    faults = [_told(store, fault) for fault in matched.iter_rows(named=True)]
     return JudgeReport(faults, false, normal / _WEEK)
 
 
-def _judge(label: dict[str, Any], alarms: pl.DataFrame) -> dict[str, Any]:
-    during = alarms.filter(
-        pl.col("opened").is_between(label["started"], label["ended"], closed="left")
-    )
-    first = during.row(0, named=True) if during.height else None
-    late = None if first is None else first["opened"] - label["started"]
+def _told(store: Store, fault: dict[str, Any]) -> dict[str, Any]:
+    """Return a fault as the report tells it."""
     return {
-        "fault": label["kind"],
-        "asset": label["asset"],
-        "tag": label["tag"],
-        "started": label["started"],
-        "found": first is not None,
-        "delay_min": None if late is None else late / timedelta(minutes=1),
-        "first_tag": None if first is None else first["first_tag"],
-        "right_tag": first is not None and first["first_tag"] == label["tag"],
+        "fault": fault["kind"],
+        **{name: fault[name] for name in ("asset", "tag", "started", "ended", "found")},
+        "delay_min": fault["late"] / timedelta(minutes=1) if fault["found"] else None,
+        "first_tag": fault["first_tag"],
+        "right_tag": fault["found"] and fault["first_tag"] == fault["tag"],
+        "top_tags": json.loads(fault["tags"] or "[]"),
+        **_reading(store, fault),
     }
+
+
+def _reading(store: Store, fault: dict[str, Any]) -> dict[str, Any]:
+    """Return what the first tag read and should have read when the alarm opened."""
+    nothing = {"seen": None, "expected": None, "unit": None}
+    if not fault["found"]:
+        return nothing
+    at, tag = fault["opened"], pl.col("tag") == fault["first_tag"]
+    rows = store.read_explanations(fault["asset"], at, at + timedelta(microseconds=1)).filter(tag)
+    if rows.is_empty():
+        return nothing
+    unit = store.read_tags(fault["asset"]).filter(tag)["unit"].to_list()
+    found = rows.row(0, named=True)
+    return {"seen": found["value"], "expected": found["expected"], "unit": next(iter(unit), None)}
 
 
 def _is_false(opened: datetime, labels: pl.DataFrame, grace: timedelta) -> bool:
@@ -95,8 +102,3 @@ def _covered(labels: pl.DataFrame, begin: datetime, end: datetime) -> timedelta:
             total += high - low
             reached = high
     return total
-
-
-def _moment(value: Any) -> datetime:
-    assert isinstance(value, datetime)
-    return value

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from sensorssm.names import unit_sign
 from sensorssm_pipelines.jobs.backtest import BASELINES, MODEL, BacktestReport
 from sensorssm_pipelines.jobs.fit import FitReport
 from sensorssm_pipelines.jobs.ingest import IngestReport
@@ -114,25 +116,34 @@ def _replay(report: ReplayReport) -> str:
 
 
 def _faults(report: JudgeReport) -> str:
-    rows = [
-        [
-            str(fault["fault"]),
-            str(fault["asset"]),
-            f"{fault['started']:%Y-%m-%d %H:%M}",
-            "found" if fault["found"] else "MISSED",
-            _delay(fault["delay_min"]),
-            fault["first_tag"] or "",
-            "" if fault["tag"] is None else "yes" if fault["right_tag"] else f"no: {fault['tag']}",
-        ]
-        for fault in report.faults
-    ]
-    head = ["fault", "asset", "started (UTC)", "", "after", "first tag named", "right tag"]
+    head = ["fault", "asset", "started (UTC)", "", "after", "first tag named", "read", "expected"]
+    head += ["right tag", "most blamed"]
+    rows = [_fault(fault) for fault in report.faults]
     named = sum(fault["tag"] is not None for fault in report.faults)
     right = f", {report.right_tags} of {named} with the right tag" if named else ""
     return (
         f"Faults: {report.found} of {len(rows)} found{right}; {_false_alarms(report)}\n"
         f"{table(head, rows)}"
     )
+
+
+def _fault(fault: Mapping[str, Any]) -> list[str]:
+    named = "" if fault["tag"] is None else "yes" if fault["right_tag"] else f"no: {fault['tag']}"
+    return [
+        str(fault["fault"]),
+        str(fault["asset"]),
+        f"{fault['started']:%Y-%m-%d %H:%M}",
+        "found" if fault["found"] else "MISSED",
+        _delay(fault["delay_min"]),
+        fault["first_tag"] or "",
+        *(_in_unit(fault[name], fault["unit"]) for name in ("seen", "expected")),
+        named,
+        ", ".join(fault["top_tags"]),
+    ]
+
+
+def _in_unit(value: float | None, unit: str | None) -> str:
+    return "" if value is None else f"{value:.4g} {unit_sign(unit)}".rstrip()
 
 
 def _false_alarms(report: JudgeReport) -> str:

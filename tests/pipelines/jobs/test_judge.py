@@ -106,3 +106,24 @@ def test_faults_before_the_scored_span_do_not_count(store: Store) -> None:
     early = {"asset": "a", "kind": "drift", "started": hour(-30), "ended": hour(-20)}
     store.write_labels(pl.DataFrame([early]))
     assert [fault["fault"] for fault in judge.run(recipe(), store).faults] == ["leak", "stuck"]
+
+
+def test_a_found_fault_tells_what_its_first_tag_read(store: Store) -> None:
+    """At the instant the alarm opened, in the tag's unit; a missed fault has nothing to tell."""
+    raise_alarm(store, 26, 27, "flow")
+    store.write_tags(pl.DataFrame({"asset": ["a"], "tag": ["flow"], "unit": ["m3/h"]}))
+    rows = [
+        {"asset": "a", "time": hour(at), "tag": tag, "value": value, "expected": 5.0}
+        for at, tag, value in [(25, "flow", 1.0), (26, "flow", 2.0), (26, "level", 3.0)]
+    ]
+    store.write_explanations(pl.DataFrame(rows))
+    leak, stuck = judge.run(recipe(), store).faults
+    assert (leak["seen"], leak["expected"], leak["unit"]) == (2.0, 5.0, "m3/h")
+    assert (stuck["seen"], stuck["expected"], stuck["unit"]) == (None, None, None)
+
+
+def test_the_most_blamed_tags_are_told_in_order(store: Store) -> None:
+    raise_alarm(store, 26, 27, "flow")
+    told = store.read_alarms().with_columns(tags=pl.lit('["level", "flow"]'))
+    store.write_alarms(told)
+    assert [f["top_tags"] for f in judge.run(recipe(), store).faults] == [["level", "flow"], []]
