@@ -16,12 +16,16 @@ FloatArray = NDArray[np.float64]
 
 
 class AssetRows(NamedTuple):
-    """One asset's rows: values (k, M), elapsed (k,) steps, and time (k,) in ns, or None."""
+    """One asset's rows: values (k, M), elapsed (k,) steps, and time (k,) in ns, or None.
+
+    `future` (k or more, K), where there is one, are the inputs known in advance, row by row.
+    """
 
     asset: str
     values: FloatArray
     elapsed: FloatArray
     time: NDArray[np.int64] | None
+    future: FloatArray | None = None
 
     @property
     def end_ns(self) -> int | None:

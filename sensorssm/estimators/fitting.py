@@ -30,11 +30,15 @@ FEW_HOLES = 0.01
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted model, where each asset stands, and what it was solved from."""
+    """A fitted model, where each asset stands, and what it was solved from.
+
+    `residual` (k, H', M) are those of the whole model at the attempt's kept rows.
+    """
 
     model: ForecastModel
     states: list[AssetState]
     attempt: Attempt
+    residual: FloatArray
 
 
 def fit_model(
@@ -78,7 +82,7 @@ def fit_model(
         AssetState(memory, tracker.copy(), state)
         for memory, state in zip(best.ends, states, strict=True)
     ]
-    return Fit(ForecastModel(linear, conformal, correction), ends, best)
+    return Fit(ForecastModel(linear, conformal, correction), ends, best, residual)
 
 
 def _best_attempt(
