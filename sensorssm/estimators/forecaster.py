@@ -134,8 +134,7 @@ class SSMForecaster(RollingForecaster):
                 "Call update() to go on with it as it is, or fit() on all readings."
             )
         window = self._window(X, times=times, groups=groups)
-        for rows in assets_of(window):
-            rows = self._after(rows)
+        for rows in [self._after(rows) for rows in assets_of(window)]:  # all, before any is learnt
             self._growth.read(rows.asset, rows.values, rows.elapsed)
         self.update(X, times=times, groups=groups)
         old = self._model

@@ -118,12 +118,11 @@ class RollingForecaster(ModelFolder, WindowEstimator):
         return np.abs(values - self._one_step(records))
 
     def _follow(self, records: list[AssetRows]) -> None:
-        """Move each asset's state on over rows that follow what was seen of it."""
-        for record in records:
-            later = self._after(record)
+        """Move each asset's state on over rows that follow what was seen of it, or move none."""
+        for record in [self._after(record) for record in records]:  # all, before any is moved
             state = self._states.get(record.asset)
             state = self._start() if state is None else state
-            self._states[record.asset] = self._read_on(later, state)
+            self._states[record.asset] = self._read_on(record, state)
             self._note_end(record)
 
     def _series(self, window: Window, X_val: Any, held_back: float = 0.0) -> dict[str, Series]:
