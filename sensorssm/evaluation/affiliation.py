@@ -16,8 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sensorssm.errors import ShapeError
-from sensorssm.evaluation.vus import intervals_of
+from sensorssm.evaluation.intervals import as_flags, intervals_of, same_rows
 
 FloatArray = NDArray[np.float64]
 Span = tuple[float, float]
@@ -34,10 +33,14 @@ class Affiliation(NamedTuple):
 
 
 def affiliation(labels: ArrayLike, alarms: ArrayLike) -> Affiliation:
-    """Return the affiliation measures of 0/1 `alarms` (n,) for 0/1 `labels` (n,)."""
-    truth, alarm = np.asarray(labels) > 0, np.asarray(alarms) > 0
-    if truth.shape != alarm.shape or truth.ndim != 1:
-        raise ShapeError(f"labels {truth.shape} and alarms {alarm.shape}, wanted (n,) and (n,)")
+    """Return the affiliation measures of 0/1 `alarms` (n,) for 0/1 `labels` (n,).
+
+    Raises
+    ------
+    ShapeError, DataError : sizes that differ; values other than 0 and 1
+    """
+    truth, alarm = as_flags(labels, "labels"), as_flags(alarms, "alarms")
+    same_rows(truth, alarm, "alarms")
     events = intervals_of(truth).astype(np.float64)
     if len(events) == 0:
         return Affiliation(float("nan"), float("nan"), float("nan"))
@@ -79,7 +82,9 @@ def _precision(inside: FloatArray, event: Span, zone: Span) -> float:
 def _recall(inside: FloatArray, event: Span, zone: Span) -> float:
     """Return the mean chance, over the event, that a random alarm is farther than the nearest."""
     at = _nodes(*event)
-    gap = np.maximum(inside[:, :1] - at, at - inside[:, 1:])  # alarms x nodes
-    far = np.maximum(gap, 0.0).min(axis=0)
+    begun = np.searchsorted(inside[:, 0], at, side="right")  # alarms come sorted and apart
+    since = at - np.r_[-np.inf, inside[:, 1]][begun]
+    until = np.r_[inside[:, 0], np.inf][begun] - at
+    far = np.maximum(np.minimum(since, until), 0.0)
     reach = np.minimum(at + far, zone[1]) - np.maximum(at - far, zone[0])
     return float(np.where(far > 0.0, 1.0 - reach / (zone[1] - zone[0]), 1.0).mean())

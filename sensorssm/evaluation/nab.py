@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sensorssm.errors import ConfigError
+from sensorssm.errors import ConfigError, DataError, ShapeError
+from sensorssm.evaluation.intervals import as_scores
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -57,6 +58,12 @@ def nab_score(
     ----------
     files : scores (n,), larger = more anomalous, and the windows as first and last row, inclusive
     profile : a key of `PROFILES`
+
+    Raises
+    ------
+    ConfigError : an unknown profile
+    ShapeError, DataError : windows that overlap or leave their file, no window in any file; scores
+        that are not finite
     """
     if profile not in PROFILES:
         raise ConfigError.for_key(profile, PROFILES, "the NAB profiles")
@@ -77,17 +84,32 @@ def _gather(
     files: Iterable[tuple[ArrayLike, Sequence[tuple[int, int]]]],
 ) -> tuple[_Row, int]:
     parts, count = [], 0
-    for scores, windows in files:
-        score = np.asarray(scores, dtype=np.float64)
+    for number, (scores, given) in enumerate(files):
+        score = as_scores(scores)
+        windows = _sorted(given, len(score), number)
         worth, window = _worth(len(score), windows, count)
         count += len(windows)
         judged = np.arange(len(score)) >= min(
             np.floor(PROBATION * len(score)), PROBATION * PROBATION_ROWS
         )
         parts.append((score[judged], worth[judged], window[judged]))
+    if count == 0:
+        raise DataError("no file has a window, wanted one or more: there is nothing to find")
     score, worth, window = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.argsort(-score, kind="stable")
     return _Row(score[order], worth[order], window[order]), count
+
+
+def _sorted(windows: Sequence[tuple[int, int]], rows: int, number: int) -> list[tuple[int, int]]:
+    """Return the windows of file `number` in the order of time, checked."""
+    order = sorted((int(first), int(last)) for first, last in windows)
+    edges = np.array([(-1, -1), *order, (rows, rows)])
+    if (edges[1:-1, 0] > edges[1:-1, 1]).any() or (edges[1:, 0] <= edges[:-1, 1]).any():
+        raise ShapeError(
+            f"file {number} has windows {order} in {rows} rows, wanted first and last rows of it, "
+            "inclusive, that do not overlap"
+        )
+    return order
 
 
 def _worth(

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sensorssm.errors import DataError, ShapeError
+from sensorssm.errors import ConfigError
+from sensorssm.evaluation.intervals import as_flags, as_scores, intervals_of, same_rows
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -36,13 +37,22 @@ def volume_under_surface(
 ) -> Volumes:
     """Return VUS-ROC and VUS-PR of `scores` (n,), larger = more anomalous, for 0/1 `labels` (n,).
 
-    NaN where no row is labelled.
+    NaN where no row is labelled; ROC also where every row is.
+
+    Parameters
+    ----------
+    window : the widest buffer, in rows; about the length of an anomaly or of a season
+    thresholds : how many levels of the scores are tried, 2 or more
 
     Raises
     ------
-    ShapeError, DataError : sizes that differ; scores that are not finite
+    ShapeError, DataError : sizes that differ; labels other than 0 and 1, scores that are not finite
+    ConfigError : a window below 0, fewer than 2 thresholds
     """
-    truth, values = checked(labels, scores)
+    if window < 0 or thresholds < 2:
+        raise ConfigError(f"window {window} and thresholds {thresholds}, wanted 0 and 2 or more")
+    truth, values = as_flags(labels, "labels"), as_scores(scores)
+    same_rows(truth, values, "scores")
     events = intervals_of(truth)
     if len(events) == 0:
         return Volumes(float("nan"), float("nan"))
@@ -50,24 +60,7 @@ def volume_under_surface(
     level = np.searchsorted(-cut, -values, side="left")  # the first threshold a row exceeds
     areas = [_areas(truth, events, level, thresholds, w) for w in range(window + 1)]
     roc, pr = np.mean(areas, axis=0)
-    return Volumes(float(roc), float(pr))
-
-
-def checked(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], FloatArray]:
-    """Return labels as flags and scores as float64 of the same length."""
-    truth, values = np.asarray(labels) > 0, np.asarray(scores, dtype=np.float64)
-    if truth.shape != values.shape or truth.ndim != 1:
-        raise ShapeError(f"labels {truth.shape} and scores {values.shape}, wanted (n,) and (n,)")
-    if not np.isfinite(values).all():
-        bad = int((~np.isfinite(values)).sum())
-        raise DataError(f"{bad} scores are not finite; give unknown rows the least score")
-    return truth, values
-
-
-def intervals_of(flags: NDArray[np.bool_]) -> IntArray:
-    """Return the (k, 2) half-open row intervals where `flags` are set."""
-    change = np.diff(np.r_[False, flags, False].astype(np.int8))
-    return np.column_stack([np.flatnonzero(change == 1), np.flatnonzero(change == -1)])
+    return Volumes(float("nan") if truth.all() else float(roc), float(pr))
 
 
 def _areas(

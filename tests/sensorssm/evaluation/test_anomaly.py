@@ -12,9 +12,6 @@ from sensorssm.evaluation.anomaly import (
     PROFILES,
     affiliation,
     average_precision,
-    detection_delays,
-    event_counts,
-    false_alarms_per_week,
     intervals_of,
     nab_score,
     row_rates,
@@ -209,33 +206,94 @@ def test_row_rates_are_counts_over_counts() -> None:
     assert rates == pytest.approx((2 * 2 / (2 * 2 + 1 + 1), 1 / 5, 1 / 3))
 
 
-EVENTS = [(10, 20), (50, 60), (90, 95)]
-ALARMS = [(0, 5), (12, 14), (16, 30), (61, 63)]
+def test_rates_over_no_rows_are_not_numbers() -> None:
+    np.testing.assert_array_equal(row_rates([0, 0], [0, 1]), [0.0, 0.5, np.nan])
+    np.testing.assert_array_equal(row_rates([1, 1], [0, 0]), [0.0, np.nan, 1.0])
+    assert np.isnan(row_rates([0, 0], [0, 0]).f1)
 
 
-def test_alarms_and_anomalies_meet_where_they_overlap() -> None:
-    counts = event_counts(EVENTS, ALARMS)
-    assert (counts.found, counts.missed, counts.false_alarms) == (1, 2, 2)
-    assert counts[:3] == pytest.approx((2 / 4, 1 / 3, 0.4))
-    assert event_counts(EVENTS, ALARMS, tolerance=2).found == 2
-    assert event_counts(EVENTS, ALARMS, tolerance=1).found == 1  # half open: 61 is one late
+def test_measures_without_an_anomaly_are_not_numbers_and_with_nothing_else_still_stand() -> None:
+    """All rows normal: nothing to find. All anomalous: any order of the rows is right."""
+    assert np.isnan(average_precision([0, 0, 0], [3.0, 1.0, 2.0]))
+    assert average_precision([1, 1], [0.0, 1.0]) == 1.0
+    whole = volume_under_surface(np.ones(9), np.arange(9.0), window=4)
+    assert np.isnan(whole.roc)
+    assert whole.pr == pytest.approx(1.0)
+    assert affiliation(np.ones(5), np.ones(5)) == (1.0, 1.0, 1.0)
 
 
-def test_a_delay_runs_from_the_anomalys_start_to_the_first_alarm_on_it() -> None:
-    delays = detection_delays(EVENTS, ALARMS, tolerance=2)
-    np.testing.assert_array_equal(delays, [2.0, 11.0, np.nan])
-    np.testing.assert_array_equal(detection_delays([(10, 20)], [(3, 12)]), [0.0])
-    assert np.isnan(detection_delays(EVENTS, [])).all()
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("window", [0, 7])
+def test_a_single_row_and_ties_are_no_special_case(rows: int, window: int) -> None:
+    """With every score equal, precision is the labelled share whatever the buffer."""
+    labels = np.r_[np.ones(1), np.zeros(rows - 1)]
+    found = volume_under_surface(labels, np.zeros(rows), window=window)
+    slow = _slow_volumes(labels, np.zeros(rows), window) if rows > 1 else (np.nan, 1.0)
+    np.testing.assert_allclose(found, slow, atol=1e-12)
 
 
-def test_false_alarms_are_counted_over_normal_weeks() -> None:
-    """Two false alarms in 2016 normal rows of 5 min, which are a week, and 25 anomalous ones."""
-    rate = false_alarms_per_week(EVENTS, ALARMS, rows=2016 + 25, period_s=300.0)
-    assert rate == pytest.approx(2.0)
-    with pytest.raises(ConfigError, match="normal rows"):
-        false_alarms_per_week(EVENTS, ALARMS, rows=25, period_s=300.0)
+def test_many_short_alarms_in_a_long_anomaly_take_little_memory() -> None:
+    """20,000 alarms in 40,000 anomalous rows: each row is at most half a row from an alarm."""
+    labels = np.zeros(80_000, dtype=int)
+    labels[20_000:60_000] = 1
+    found = affiliation(labels, labels * (np.arange(80_000) % 2))
+    assert found.precision == 1.0
+    assert found.recall > 0.999
 
 
-def test_an_interval_that_ends_before_it_starts_is_refused() -> None:
-    with pytest.raises(ShapeError, match="alarms"):
-        event_counts(EVENTS, [(5, 5)])
+MEASURES = {
+    "average_precision": average_precision,
+    "volumes": lambda truth, other: volume_under_surface(truth, other, window=2),
+    "affiliation": affiliation,
+    "row_rates": row_rates,
+}
+
+
+@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("labels", [[0, -1, 1], [0, 2, 1], [0.0, np.nan, 1.0], [0, 0.5, 1]])
+def test_labels_other_than_0_and_1_are_refused(name: str, labels: list[float]) -> None:
+    """A predict of -1 and +1 read as flags would turn every measure round."""
+    with pytest.raises(DataError, match=r"labels holds .* in row 1"):
+        MEASURES[name](labels, [0, 1, 1])
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_sizes_that_differ_are_refused(name: str) -> None:
+    with pytest.raises(ShapeError):
+        MEASURES[name]([0, 1, 1], [0, 1])
+    with pytest.raises(ShapeError):
+        MEASURES[name]([[0, 1]], [[0, 1]])
+
+
+@pytest.mark.parametrize("name", ["affiliation", "row_rates"])
+def test_alarms_of_another_sign_are_refused(name: str) -> None:
+    with pytest.raises(DataError, match="predict"):
+        MEASURES[name]([0, 0, 1], [1, 1, -1])
+
+
+@pytest.mark.parametrize("setting", [{"window": -1}, {"window": 3, "thresholds": 1}])
+def test_settings_that_make_no_surface_are_refused(setting: dict) -> None:
+    with pytest.raises(ConfigError):
+        volume_under_surface([0, 1], [0.0, 1.0], **setting)
+
+
+@pytest.mark.parametrize(
+    "windows", [[(5, 3)], [(0, 10)], [(-1, 2)], [(0, 4), (4, 6)], [(0, 8), (2, 3)]]
+)
+def test_windows_that_overlap_or_leave_the_file_are_refused(windows: list) -> None:
+    with pytest.raises(ShapeError, match="file 1"):
+        nab_score([(np.zeros(10), [(8, 9)]), (np.zeros(10), windows)])
+
+
+def test_a_corpus_without_windows_or_with_unknown_scores_is_refused() -> None:
+    for files in ([], [(np.zeros(10), [])]):
+        with pytest.raises(DataError, match="no file has a window"):
+            nab_score(files)
+    with pytest.raises(DataError, match="1 scores"):
+        nab_score([(np.array([0.0, np.nan]), [(1, 1)])])
+
+
+def test_the_order_of_windows_does_not_matter() -> None:
+    scores = np.random.default_rng(0).normal(size=200)
+    windows = [(60, 79), (140, 150), (100, 100)]
+    assert nab_score([(scores, windows)]) == nab_score([(scores, sorted(windows))])
