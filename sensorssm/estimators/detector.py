@@ -11,8 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from sensorssm.errors import ConfigError, DataError, ShapeError
+from sensorssm.errors import ConfigError
 from sensorssm.estimators.base import Arrays, ModelFolder, WindowEstimator
+from sensorssm.estimators.labels import (
+    Label,
+    labels_of,
+    moved_threshold,
+    read_kinds,
+    rows_to_learn,
+    with_new,
+)
 from sensorssm.frames import Window, is_frame, like
 from sensorssm.scoring import (
     Cell,
@@ -52,6 +60,7 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
     Attributes
     ----------
     threshold_, offset_ : the score where an anomaly starts, and its negative
+    fitted_threshold_, labels_ : the threshold before `adjust`, and the labels that moved it
     cell_ : the fitted coefficients
     fixed_tags_ : tags that never moved in training; one that moves later is anomalous
     period_s_ : seconds of a step, or None
@@ -100,11 +109,12 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
         Parameters
         ----------
         times, groups : each row's time and asset, where `X` has no such columns
-        labels : (n,) nonzero where a row is known to be anomalous; not learnt from
+        labels : (n,) nonzero where a row is known to be anomalous; not learnt from. Or the kinds
+            that `adjust` takes, of which false alarms are learnt from
         exclude : (n,) True where a row is not to be learnt from, whatever the reason
         """
         window = self._window(X, times=times, groups=groups, reset=True, ensure_min_samples=2)
-        keep = _kept(len(window.values), labels, exclude)
+        keep = rows_to_learn(len(window.values), labels, exclude)
         self.period_s_ = period_seconds(self.period) or (
             window.period_s if window.time is not None else None
         )
@@ -112,9 +122,26 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
             window = self._window(X, times=times, groups=groups)
         rows = Rows(window.values, window.elapsed, window.starts, keep)
         cell, held_back = fit_cell(rows, Options())
-        self.threshold_ = self._threshold(held_back, window.starts)
-        self.cell_ = cell._replace(novelty=max(cell.novelty, self.threshold_ + 0.5))
-        self.offset_ = -self.threshold_
+        threshold = self._threshold(held_back, window.starts)
+        self.cell_ = cell._replace(novelty=max(cell.novelty, threshold + 0.5))
+        self._hear(threshold, ())
+        return self
+
+    def adjust(self, X: Any, labels: ArrayLike, *, times: Any = None, groups: Any = None) -> Self:
+        """Move the threshold by what people say of the alarms in `X` (n, M).
+
+        False alarms raise it by as little as silences them, and never past a labelled fault that
+        the fitted threshold finds. All labels given since `fit` count, and are saved with the
+        model; one of the same asset and times replaces the one before.
+
+        Parameters
+        ----------
+        labels : (n,) "fault", "false_alarm", "maintenance" (left out), or "" where nothing is said
+        """
+        window = self._checked(X, times, groups)
+        kinds = read_kinds(labels, len(window.values))
+        new = labels_of(window, kinds, self._fold(window)[0], self.on_delay)
+        self._hear(self.fitted_threshold_, with_new(self.labels_, new))
         return self
 
     @property
@@ -170,6 +197,11 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
         events = describe_events(intervals, scores, shares)
         columns = _event_columns(events, window, scores, self.tags_)
         return like(X, columns) if is_frame(X) else columns
+
+    def _hear(self, fitted_threshold: float, labels: tuple[Label, ...]) -> None:
+        self.fitted_threshold_, self.labels_ = fitted_threshold, labels
+        self.threshold_ = moved_threshold(fitted_threshold, labels)
+        self.offset_ = -self.threshold_
 
     def _threshold(self, held_back: FloatArray, starts: NDArray[np.int64]) -> float:
         if self.alarm_budget is None:
@@ -233,7 +265,8 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
         config = {
             "params": self.get_params() | {"period": period_seconds(self.period)},
             "cell": scalars,
-            "threshold": self.threshold_,
+            "threshold": self.fitted_threshold_,
+            "labels": [label.as_dict() for label in self.labels_],
             "period_s": self.period_s_,
             "tags": self.tags_ if hasattr(self, "feature_names_in_") else None,
             "count": self.n_features_in_,
@@ -247,25 +280,10 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
         fields |= {name: kind(config["cell"][name]) for name, kind in SCALARS.items()}
         model.cell_ = Cell(**fields)
         model._recall(config, int(config["count"]))
-        model.threshold_ = float(config["threshold"])
-        model.offset_ = -model.threshold_
+        labels = tuple(Label.from_dict(label) for label in config.get("labels", ()))
+        model._hear(float(config["threshold"]), labels)
         model.cell_.check(model.n_features_in_)
         return model
-
-
-def _kept(rows: int, labels: ArrayLike | None, exclude: ArrayLike | None) -> NDArray[np.bool_]:
-    """Return which rows to learn from; at least two must be left."""
-    keep = np.ones(rows, dtype=bool)
-    for name, given in (("labels", labels), ("exclude", exclude)):
-        if given is None:
-            continue
-        flags = np.asarray(given)
-        if flags.shape != (rows,):
-            raise ShapeError(f"{name} has shape {flags.shape}, wanted ({rows},): one a row")
-        keep &= ~(flags.astype(bool))
-    if keep.sum() < 2:
-        raise DataError(f"labels and exclude leave {keep.sum()} of {rows} rows, wanted 2 or more")
-    return keep
 
 
 def _event_columns(
