@@ -183,6 +183,11 @@ def load_parts(
     return head["config"], arrays
 
 
+def under(prefix: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
+    """Return the arrays whose names start with `prefix`, by the rest of their names."""
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+
+
 def _read_tags(tags: Any, count: int) -> NDArray[Any] | None:
     """Return the tags' names of a model description, None where it was fitted on an array."""
     if not tags:

@@ -13,10 +13,14 @@ from sklearn.utils.validation import check_is_fitted
 from sensorssm.errors import ConfigError
 from sensorssm.estimators.answers import empty_like, predict_answer
 from sensorssm.estimators.assets import AssetRows, assets_of
+from sensorssm.estimators.base import under
 from sensorssm.estimators.checks import refuse_empty_tags
+from sensorssm.estimators.covariates import KnownFuture, fit_known_future
 from sensorssm.estimators.fitting import fit_model
 from sensorssm.estimators.growth import Growth
+from sensorssm.estimators.known_inputs import KnownInputs
 from sensorssm.estimators.model_parts import model_from_arrays, model_to_arrays
+from sensorssm.estimators.readers import FutureReader, FutureState, FutureStream, Reader
 from sensorssm.estimators.rolling import RollingForecaster, mean_below_zero
 from sensorssm.estimators.seasonality import resolve_seasons
 from sensorssm.estimators.stream import AssetState, ForecastModel, ForecastStream
@@ -50,6 +54,7 @@ class SSMForecaster(RollingForecaster):
     Attributes
     ----------
     horizon_, season_ : what was fitted; `season_` is a tuple of steps, empty without a season
+    future_gain_ : by tag, the share of the held-back squared error that known inputs took off
     selective_gain_ : held-back loss that the selective part took off, a share; 0 where not kept
     tags_, n_features_in_, feature_names_in_ : the fitted tags
     """
@@ -79,12 +84,20 @@ class SSMForecaster(RollingForecaster):
         self.verbose = verbose
 
     def fit(
-        self, X: Any, y: None = None, *, X_val: Any = None, times: Any = None, groups: Any = None
+        self,
+        X: Any,
+        y: None = None,
+        *,
+        X_val: Any = None,
+        times: Any = None,
+        groups: Any = None,
+        future: Any = None,
     ) -> Self:
         """Learn from `X`, rows in time order, one asset after the other; NaN is missing.
 
         `X_val` follows `X` in time, asset by asset; it chooses settings and calibrates, and
-        teaches nothing else.
+        teaches nothing else. `future` is a table of inputs that are known in advance, a row for
+        each row of `X`; what it holds of the same step may be used to forecast that step.
 
         Raises
         ------
@@ -111,23 +124,37 @@ class SSMForecaster(RollingForecaster):
         )
         self._model = fit.model
         self.season_ = fit.model.linear.seasons
-        self._states = dict(zip(series, fit.states, strict=True))
+        self._known, states = None, fit.states
+        if future is not None:
+            inputs = KnownInputs.read(future)
+            rows = inputs.cut(list(assets_of(window)))
+            self._known, known = fit_known_future(fit, list(series.values()), rows, inputs.names)
+            states = [*map(FutureState, states, known)]
+        self._states = dict(zip(series, states, strict=True))
         self._growth = Growth(fit.attempt, list(series))
         self._seen = empty_like(X if X_val is None else X_val)
         return self
 
-    def partial_fit(self, X: Any, y: None = None, *, times: Any = None, groups: Any = None) -> Self:
+    def partial_fit(
+        self,
+        X: Any,
+        y: None = None,
+        *,
+        times: Any = None,
+        groups: Any = None,
+        future: Any = None,
+    ) -> Self:
         """Learn on from rows that follow what was seen; the first call is `fit`.
 
-        Settings stay as `fit` chose them, and so does the calibration, which adapts online. A new
-        asset in `groups` starts from nothing.
+        Settings stay as `fit` chose them, and so do the effect of known inputs and the calibration,
+        which adapts online. A new asset in `groups` starts from nothing.
 
         Raises
         ------
         ConfigError : a loaded model; its folder does not hold what it was solved from.
         """
         if not hasattr(self, "_model"):
-            return self.fit(X, times=times, groups=groups)
+            return self.fit(X, times=times, groups=groups, future=future)
         if self._growth is None:
             raise ConfigError(
                 "a loaded model cannot learn on: its folder holds no sums of its readings. "
@@ -136,17 +163,18 @@ class SSMForecaster(RollingForecaster):
         window = self._window(X, times=times, groups=groups)
         for rows in [self._after(rows) for rows in assets_of(window)]:  # all, before any is learnt
             self._growth.read(rows.asset, rows.values, rows.elapsed)
-        self.update(X, times=times, groups=groups)
+        self.update(X, times=times, groups=groups, future=future)
         old = self._model
         self._model = ForecastModel(self._growth.improve(old.linear), old.conformal, old.correction)
         return self
 
-    def predict(self, X: Any, *, times: Any = None, groups: Any = None) -> Any:
+    def predict(self, X: Any, *, times: Any = None, groups: Any = None, future: Any = None) -> Any:
         """Return each row's forecast from the rows before it, (n, M), in the caller's kind.
 
         An asset's first row is forecast by the level of the training readings. Always finite.
         """
-        return predict_answer(X, self._one_step(self._records(X, times, groups)), self.tags_)
+        records = self._beside(self._records(X, times, groups), future)
+        return predict_answer(X, self._one_step(records), self.tags_)
 
     def forecast(
         self,
@@ -154,17 +182,21 @@ class SSMForecaster(RollingForecaster):
         quantiles: ArrayLike | None = None,
         *,
         asset: str | None = None,
+        future: Any = None,
     ) -> Any:
         """Return the steps after everything seen in `fit` and `update`.
 
         An array (H, M), or with quantiles (H, M, Q); where a frame was seen last, a frame of that
         kind with one row per step: `time` where times are known, then a column for each tag, or
-        `<tag>_q<level>` for each tag and level. With several assets, `asset` names one.
+        `<tag>_q<level>` for each tag and level. With several assets, `asset` names one. `future`
+        are the known inputs of the steps to come, as many as are known.
         """
         check_is_fitted(self)
         name = self._asset(asset)
-        seen = self._model.look(self._states[name])
-        return self._answer(self._model.forecast(seen, horizon, quantiles)[0], name, quantiles)
+        inputs = self._reader.inputs(future)
+        ahead = None if inputs is None else inputs.after(self._end_ns.get(name))
+        values = self._reader.ahead(self._states[name], ahead, horizon, quantiles)
+        return self._answer(values, name, quantiles)
 
     def forecast_from(
         self,
@@ -175,34 +207,60 @@ class SSMForecaster(RollingForecaster):
         *,
         times: Any = None,
         groups: Any = None,
+        future: Any = None,
     ) -> FloatArray:
         """Return forecasts from many origins in one pass, (n, H, M), with quantiles (n, H, M, Q).
 
         An origin is the number of the last row of `X` that its forecast may use (negative ones
-        count from the end), so its step 1 is the row after.
+        count from the end), so its step 1 is the row after. `future` has a row
+        of known inputs for each row of `X`, and may go on after the last.
 
         Raises
         ------
         ShapeError : an origin that is not a row of `X`
         """
-        return self._from_origins(self._records(X, times, groups), origins, horizon, quantiles)
+        records = self._beside(self._records(X, times, groups), future)
+        return self._from_origins(records, origins, horizon, quantiles)
 
-    def update(self, X_new: Any, *, times: Any = None, groups: Any = None) -> Self:
+    def update(
+        self, X_new: Any, *, times: Any = None, groups: Any = None, future: Any = None
+    ) -> Self:
         """Read rows that follow what was seen; the readout stays, the state moves on."""
-        self._follow(self._records(X_new, times, groups))
+        self._follow(self._beside(self._records(X_new, times, groups), future))
         self._seen = empty_like(X_new)
         return self
 
-    def stream(self, asset: str | None = None) -> ForecastStream:
-        """Return a stream of one asset: from nothing, or from where `asset` stands."""
-        check_is_fitted(self)
-        state = None if asset is None else self._states[self._asset(asset)].copy()
-        return ForecastStream(self._model, state)
+    def stream(self, asset: str | None = None) -> ForecastStream | FutureStream:
+        """Return a stream of one asset: from nothing, or from where `asset` stands.
 
-    def score(self, X: Any, y: None = None, *, times: Any = None, groups: Any = None) -> float:
+        After a fit with known inputs it takes `future` beside the readings.
+        """
+        check_is_fitted(self)
+        state: Any = self._start() if asset is None else self._states[self._asset(asset)].copy()
+        return self._reader.stream(state)
+
+    def score(
+        self,
+        X: Any,
+        y: None = None,
+        *,
+        times: Any = None,
+        groups: Any = None,
+        future: Any = None,
+    ) -> float:
         """Return minus the mean absolute one-step error of `predict`, over its usual size."""
-        errors = self._errors(self._records(X, times, groups))
+        errors = self._errors(self._beside(self._records(X, times, groups), future))
         return mean_below_zero(errors / self._model.conformal.dispersion.usual_size)
+
+    @property
+    def future_gain_(self) -> dict[str, float]:
+        """Return each tag's share of the held-back squared error that known inputs took off.
+
+        0 where they were not kept; all tags without any.
+        """
+        check_is_fitted(self)
+        gain = np.zeros(len(self.tags_)) if self._known is None else self._known.effect.gain
+        return dict(zip(self.tags_, gain.tolist(), strict=True))
 
     @property
     def selective_gain_(self) -> float:
@@ -224,22 +282,28 @@ class SSMForecaster(RollingForecaster):
     def _centre(self) -> FloatArray:
         return self._model.linear.start
 
-    def _start(self) -> AssetState:
-        return self._model.start()
+    @property
+    def _reader(self) -> Reader | FutureReader:
+        return (
+            Reader(self._model) if self._known is None else FutureReader(self._model, self._known)
+        )
 
-    def _read_on(self, record: AssetRows, state: AssetState) -> AssetState:
-        self._model.advance(record.values, record.elapsed, state, np.zeros(0, dtype=np.int64))
+    def _start(self) -> AssetState | FutureState:
+        return self._reader.start()
+
+    def _read_on(self, record: AssetRows, state: Any) -> Any:
+        self._reader.read(record, state)
         return state
 
     def _along(
         self, record: AssetRows, rows: IntArray, steps: int, levels: FloatArray | None
     ) -> Iterator[FloatArray]:
-        model, state = self._model, self._model.start()
-        if levels is None:
-            yield from model.points(record.values, record.elapsed, state, rows, steps)
-        else:
-            seen = model.advance(record.values, record.elapsed, state, rows)
-            yield model.forecast(seen, steps, levels)
+        return self._reader.along(record, rows, steps, levels)
+
+    def _beside(self, records: list[AssetRows], future: Any) -> list[AssetRows]:
+        """Return the records with their known inputs beside them."""
+        inputs = self._reader.inputs(future)
+        return records if inputs is None else inputs.beside(records)
 
     def _to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         check_is_fitted(self)
@@ -247,6 +311,10 @@ class SSMForecaster(RollingForecaster):
         config |= self._described()
         for i, state in enumerate(self._states.values()):
             arrays |= {f"state.{i}.{name}": part for name, part in state.to_arrays().items()}
+        config["known"] = None
+        if self._known is not None:
+            config["known"], own = self._known.to_parts()
+            arrays |= {f"known.{name}": part for name, part in own.items()}
         return config, arrays
 
     @classmethod
@@ -257,10 +325,12 @@ class SSMForecaster(RollingForecaster):
         self.season_ = self._model.linear.seasons
         self._recall(config, len(self._model.linear.start))
         self._end_ns = dict(config["ends"])
-        self._seen = self._growth = None
-        self._states = {}
-        for i, name in enumerate(config["assets"]):
-            prefix = f"state.{i}."
-            own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-            self._states[name] = AssetState.from_arrays(own, self._model.start())
+        self._seen = self._growth = self._known = None
+        if config.get("known") is not None:
+            parts = under("known.", arrays)
+            self._known = KnownFuture.from_parts(config["known"], parts, self.n_features_in_)
+        self._states = {
+            name: self._reader.restored(under(f"state.{i}.", arrays))
+            for i, name in enumerate(config["assets"])
+        }
         return self

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from sensorssm.errors import ConfigError
 from sensorssm.estimators.answers import empty_like, predict_answer
 from sensorssm.estimators.assets import AssetRows
-from sensorssm.estimators.base import Arrays
+from sensorssm.estimators.base import Arrays, under
 from sensorssm.estimators.checks import refuse_empty_tags
 from sensorssm.estimators.fold import (
     Fold,
@@ -168,13 +168,13 @@ class Peer(RollingForecaster):
     def _from_parts(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:
         self = cls(**config["params"])
         self._check_settings()
-        self._fold = cls._fold_from(config["fold"], _under("fold.", arrays))
+        self._fold = cls._fold_from(config["fold"], under("fold.", arrays))
         self.horizon_ = self._fold.horizon
         self._recall(config, len(self._fold.centre))
         self._seen = None
         self._end_ns = dict(config["ends"])
         self._states = {
-            name: checked_state(self._fold, _from_file(_under(f"state.{i}.", arrays)))
+            name: checked_state(self._fold, _from_file(under(f"state.{i}.", arrays)))
             for i, name in enumerate(config["assets"])
         }
         return self
@@ -185,10 +185,6 @@ def check_steps(**steps: Any) -> None:
     for name, value in steps.items():
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise ConfigError(f"{name}={value!r}, wanted a whole number of at least 1")
-
-
-def _under(prefix: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
-    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
 
 def _to_file(part: NDArray[Any]) -> NDArray[Any]:

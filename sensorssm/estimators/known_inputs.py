@@ -1,0 +1,96 @@
+"""Tables of inputs whose future is known, laid beside the readings they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorssm.errors import DataError, ShapeError, UnknownTagError
+from sensorssm.estimators.assets import AssetRows
+from sensorssm.frames import to_window
+
+FloatArray = NDArray[np.float64]
+
+
+class KnownInputs(NamedTuple):
+    """A table of covariates: values (n, K), their names, and times (n,) in ns, or None."""
+
+    values: FloatArray
+    names: tuple[str, ...]
+    time: NDArray[np.int64] | None
+
+    @classmethod
+    def read(cls, table: Any, fitted: tuple[str, ...] | None = None) -> Self:
+        """Read a table by the door that readings come through; columns in the `fitted` order.
+
+        Raises
+        ------
+        UnknownTagError : columns other than the fitted ones
+        DataError : infinite values
+        """
+        window = to_window(table)
+        values, count = window.values, window.values.shape[1]
+        names = window.names or tuple(f"u{i}" for i in range(count))
+        if np.isinf(values).any():
+            raise DataError("future holds infinite values, wanted numbers, or NaN where unknown")
+        if fitted is not None and window.names is None and count != len(fitted):
+            raise ShapeError(f"future has {count} columns, wanted {len(fitted)}: {list(fitted)}")
+        if fitted is not None and window.names is not None:
+            if set(names) != set(fitted):
+                raise UnknownTagError(f"future has columns {list(names)}, wanted {list(fitted)}")
+            values = values[:, [names.index(name) for name in fitted]]
+        return cls(values, fitted or names, window.time)
+
+    def cut(self, records: Sequence[AssetRows]) -> list[FloatArray]:
+        """Return the rows beside each record; those of a single asset may go on after it.
+
+        Raises
+        ------
+        ShapeError : fewer rows than the records have, or more with several assets
+        DataError : times that differ from the records'
+        """
+        rows = sum(len(record.values) for record in records)
+        if len(self.values) < rows or (len(records) > 1 and len(self.values) > rows):
+            raise ShapeError(
+                f"future has {len(self.values)} rows for {rows} of the readings, wanted one each"
+            )
+        out, at = [], 0
+        for record in records:
+            end = at + len(record.values)
+            self._check_times(record, slice(at, end))
+            out.append(self.values[at : end if len(records) > 1 else None])
+            at = end
+        return out
+
+    def beside(self, records: Sequence[AssetRows]) -> list[AssetRows]:
+        """Return the records with their rows; raises as `cut` does."""
+        parts = zip(records, self.cut(records), strict=True)
+        return [record._replace(future=rows) for record, rows in parts]
+
+    def after(self, end_ns: int | None) -> FloatArray:
+        """Return the values, checked to follow what was seen.
+
+        Raises
+        ------
+        DataError : rows that are not after the end, where times are known.
+        """
+        if end_ns is not None and self.time is not None and self.time[0] <= end_ns:
+            raise DataError(
+                f"future starts at {np.datetime64(int(self.time[0]), 'ns')}, wanted rows after "
+                f"{np.datetime64(end_ns, 'ns')}, where what was seen ends"
+            )
+        return self.values
+
+    def _check_times(self, record: AssetRows, rows: slice) -> None:
+        if self.time is None or record.time is None:
+            return
+        wrong = np.flatnonzero(self.time[rows] != record.time)
+        if len(wrong):
+            found, wanted = self.time[rows][wrong[0]], record.time[wrong[0]]
+            raise DataError(
+                f"row {wrong[0]} of future is of {np.datetime64(int(found), 'ns')}, the reading "
+                f"beside it of {np.datetime64(int(wanted), 'ns')}. Give both the same times."
+            )
