@@ -1,7 +1,7 @@
 """Residuals become scores, scores become events: numpy and compiled loops, no torch."""
 
-from sensorssm.scoring.advance import advance, fold
-from sensorssm.scoring.cell import Cell, state_size, statistics_of
+from sensorssm.scoring.advance import advance, advance_all, fold
+from sensorssm.scoring.cell import SEEN, Cell, state_size, statistics_of
 from sensorssm.scoring.events import Event, describe_events, find_events
 from sensorssm.scoring.fit import Options, fit_cell
 from sensorssm.scoring.readouts import Rows
@@ -12,11 +12,13 @@ from sensorssm.scoring.thresholds import (
 )
 
 __all__ = [
+    "SEEN",
     "Cell",
     "Event",
     "Options",
     "Rows",
     "advance",
+    "advance_all",
     "describe_events",
     "find_events",
     "fit_cell",

@@ -412,6 +412,24 @@ def fold(
 
 
 @numba.njit(cache=True, nogil=True)
+def advance_all(
+    cell: Cell,
+    states: FloatArray,
+    which: NDArray[np.int64],
+    rows: FloatArray,
+    elapsed: FloatArray,
+    scores: FloatArray,
+    expected: FloatArray,
+    shares: FloatArray,
+    stats: FloatArray,
+) -> None:
+    """Advance many assets by one row each: row `a` moves the state ``states[which[a]]`` in place."""
+    for a in range(which.size):
+        state = states[which[a]]
+        scores[a] = advance(cell, state, rows[a], elapsed[a], expected[a], shares[a], stats)
+
+
+@numba.njit(cache=True, nogil=True)
 def memories(
     cell: Cell, state: FloatArray, rows: FloatArray, elapsed: FloatArray, out: FloatArray
 ) -> None:
