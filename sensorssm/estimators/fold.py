@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sensorssm.errors import ModelFileError, ShapeError
+from sensorssm.errors import ShapeError
+from sensorssm.estimators.state_parts import checked_parts
 from sensorssm.estimators.stream import check_horizon
 from sensorssm.scoring.conformal import check_levels
 
@@ -145,19 +146,5 @@ def tell(
 
 
 def checked_state(fold: Fold, arrays: Mapping[str, NDArray[Any]]) -> State:
-    """Return the state of named parts.
-
-    Raises
-    ------
-    ModelFileError : a part is missing or of another shape.
-    """
-    own = {}
-    for name, part in fold.start().items():
-        found = arrays[name].shape if name in arrays else None
-        if found != part.shape:
-            raise ModelFileError(
-                f"state part {name!r} has shape {found}, this model wants {part.shape}. "
-                "Restore a snapshot of the same model."
-            )
-        own[name] = np.array(arrays[name], dtype=part.dtype)
-    return own
+    """Return the state of named parts; ModelFileError where they do not fit the fold's."""
+    return checked_parts(arrays, fold.start())

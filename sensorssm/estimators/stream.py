@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sensorssm.errors import ConfigError, ModelFileError, ShapeError
+from sensorssm.errors import ConfigError, ShapeError
 from sensorssm.estimators.learning import chunks, row_floats
+from sensorssm.estimators.state_parts import checked_parts, refuse_impossible
 from sensorssm.models.knots import KnotForecast
 from sensorssm.models.linear import LinearForecast
 from sensorssm.models.memory import Features, MemoryState
@@ -50,17 +51,10 @@ class AssetState:
 
         Raises
         ------
-        ModelFileError : a part is missing or of another shape.
+        ModelFileError : a part is missing, of another shape or type, or impossible.
         """
-        own = {}
-        for name, part in like.to_arrays().items():
-            found = arrays[name].shape if name in arrays else None
-            if found != part.shape:
-                raise ModelFileError(
-                    f"state part {name!r} has shape {found}, this model wants {part.shape}. "
-                    "Restore a snapshot of the same model."
-                )
-            own[name] = np.array(arrays[name], dtype=part.dtype)
+        own = checked_parts(arrays, like.to_arrays())
+        refuse_impossible(own)
         return cls(
             MemoryState(*(own[name] for name in MemoryState._fields)),
             TrackerState(*(own[name] for name in TrackerState._fields)),

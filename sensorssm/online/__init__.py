@@ -1,5 +1,6 @@
-"""The O(1) stepper around a fitted estimator: one reading in, one result out."""
+"""The O(1) stepper around a fitted estimator: readings in, results out, for one asset or many."""
 
-from sensorssm.online.stepper import Result, Stepper
+from sensorssm.online.results import Result, Results
+from sensorssm.online.stepper import Stepper
 
-__all__ = ["Result", "Stepper"]
+__all__ = ["Result", "Results", "Stepper"]

@@ -3,47 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sensorssm.errors import ConfigError, DataError, ModelFileError, ShapeError, UnknownTagError
-from sensorssm.online.snapshot import fingerprint, pack, unpack
-from sensorssm.scoring import advance, state_size, statistics_of
+from sensorssm.online.clock import NEVER, Time, nanoseconds, steps_since
+from sensorssm.online.results import Result, Results
+from sensorssm.online.snapshot import check_state, fingerprint, pack, unpack
+from sensorssm.scoring import advance_all, state_size, statistics_of
 
 if TYPE_CHECKING:
     from sensorssm.estimators import SSMDetector, SSMForecaster
 
 FloatArray = NDArray[np.float64]
-Time = datetime | np.datetime64 | int
 
-NEVER = np.iinfo(np.int64).min
 BAND = (0.1, 0.5, 0.9)  # the quantiles of a result's lower and upper
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What is known of one asset after one instant; arrays are (M,), in the tags' order.
-
-    `score`, `threshold`, `p_value` : see `SSMDetector`; a score is NaN where nothing was read
-    `expected` : the forecast of this instant from those before it, in the tags' units
-    `contributions` : each tag's share of the score, summing to 1
-    `lower`, `upper` : the forecaster's 10 % and 90 % quantiles, where there is a forecaster
-    """
-
-    time: Any
-    asset: str
-    score: float
-    threshold: float
-    p_value: float
-    is_anomaly: bool
-    expected: FloatArray
-    contributions: FloatArray
-    lower: FloatArray | None = None
-    upper: FloatArray | None = None
 
 
 class Stepper:
@@ -67,6 +43,12 @@ class Stepper:
     >>> results = [stepper.step(row) for row in readings]
     >>> stepper.step({"x0": 25.0, "x1": 0.0}).is_anomaly
     True
+
+    A fleet is stepped in one call, a row an asset:
+
+    >>> fleet = Stepper(SSMDetector().fit(readings), assets=["pump 1", "pump 2"])
+    >>> fleet.step_many(readings[:2]).score.shape
+    (2,)
     """
 
     def __init__(
@@ -80,21 +62,21 @@ class Stepper:
                 f"the forecaster was fitted on {list(forecaster.tags_)}, the detector on "
                 f"{list(detector.tags_)}. Fit both on the same tags, in the same order."
             )
-        self._detector, self._cell = detector, detector.cell_
-        self._row = {str(asset): row for row, asset in enumerate(assets)}
-        if len(self._row) != len(assets) or not self._row:
+        self._detector, self._forecaster, self._cell = detector, forecaster, detector.cell_
+        self._assets = tuple(str(asset) for asset in assets)
+        self._row = {asset: row for row, asset in enumerate(self._assets)}
+        if len(self._row) != len(self._assets) or not self._row:
             raise ConfigError(f"assets are {list(assets)}, wanted one or more different names")
         self._tag = {tag: i for i, tag in enumerate(detector.tags_)}
         self._state = np.zeros((len(self._row), state_size(self._cell)))
         self._time = np.full(len(self._row), NEVER, dtype=np.int64)
         self._stats = np.empty(statistics_of(self._cell))
         self._streams = None if forecaster is None else [forecaster.stream() for _ in self._row]
-        self._stream_period_s = None if forecaster is None else forecaster.period_s_
 
     @property
     def assets(self) -> tuple[str, ...]:
         """Return the assets' names."""
-        return tuple(self._row)
+        return self._assets
 
     def step(
         self,
@@ -113,34 +95,45 @@ class Stepper:
         Raises
         ------
         UnknownTagError, ShapeError : values of other tags, or of another number of them
-        DataError : an asset that is not known, or a time that is not after the one before
+        DataError : an asset that is not known, a value that is no number, or a time that is not
+            after the one before
         """
-        row = self._asset_row(asset)
+        row = np.array([self._asset_row(asset)])
         readings = self._readings(values)
-        stamp = None if time is None else _nanoseconds(time)
-        before = self._before(row, stamp)
-        elapsed = _steps(before, stamp, self._detector.period_s_)
-        lower, upper = self._band(row)
-        expected, shares = np.empty(len(readings)), np.empty(len(readings))
-        state = self._state[row]
-        score = advance(self._cell, state, readings, elapsed, expected, shares, self._stats)
-        if stamp is not None:
-            self._time[row] = stamp
-        if self._streams is not None:
-            self._streams[row].update(readings, _steps(before, stamp, self._stream_period_s))
-        threshold = self._detector.threshold_
-        return Result(
-            time=time,
-            asset=next(iter(self._row)) if asset is None else str(asset),
-            score=score,
-            threshold=threshold,
-            p_value=10.0**-score,
-            is_anomaly=bool(score > threshold),
-            expected=expected,
-            contributions=shares,
-            lower=lower,
-            upper=upper,
-        )
+        if readings.shape != (len(self._tag),):
+            raise ShapeError(
+                f"values have shape {readings.shape}, wanted ({len(self._tag)},): one of each of "
+                f"{list(self._tag)}"
+            )
+        return next(iter(self._advance(row, readings[None], time)))
+
+    def step_many(
+        self, values: ArrayLike, time: Time | None = None, assets: Sequence[str] | None = None
+    ) -> Results:
+        """Take one instant of many assets in one compiled call: what `step` gives, asset by asset.
+
+        Parameters
+        ----------
+        values : (A, M), a row an asset, in the tags' order; NaN = missing
+        time : of the instant, the same for all
+        assets : whose rows these are, each at most once; by default all, in their order
+
+        Raises
+        ------
+        ShapeError : not one row an asset, or of another number of tags
+        DataError : as for `step`; then no asset has moved
+        """
+        names = self.assets if assets is None else tuple(map(str, assets))
+        rows = np.array([self._asset_row(name) for name in names], dtype=np.int64)
+        if len(set(names)) < len(names):
+            raise DataError(f"assets are {list(names)}, wanted each at most once in one instant")
+        readings = self._readings(values)
+        if readings.shape != (len(rows), len(self._tag)):
+            raise ShapeError(
+                f"values have shape {readings.shape}, wanted ({len(rows)}, {len(self._tag)}): one "
+                f"row an asset, one column a tag"
+            )
+        return self._advance(rows, readings, time)
 
     def forecast(
         self,
@@ -154,38 +147,102 @@ class Stepper:
         return self._streams[self._asset_row(asset)].forecast(horizon, quantiles)
 
     def snapshot(self) -> bytes:
-        """Return the state of all assets; `restore` of the same model goes on from there."""
+        """Return the state of all assets; `restore` of the same models goes on from there."""
         arrays: dict[str, NDArray[Any]] = {"state": self._state, "time": self._time}
         for row, stream in enumerate(self._streams or ()):
             arrays |= {f"stream/{row}/{name}": a for name, a in stream.snapshot().items()}
-        return pack({"model": self._fingerprint(), "assets": list(self._row)}, arrays)
+        return pack({"models": self._fingerprints(), "assets": list(self._assets)}, arrays)
 
     def restore(self, content: bytes) -> None:
-        """Go on from a snapshot of a stepper around the same model and assets.
+        """Go on from a snapshot of a stepper around the same models, tags and assets.
 
         Raises
         ------
-        ModelFileError : damaged bytes, another model's state, or other assets
+        ModelFileError : damaged bytes, another model's state, or other assets; then the stepper
+            stands where it stood
         """
         head, arrays = unpack(content)
-        if head.get("model") != self._fingerprint():
-            raise ModelFileError("the snapshot was made with another model; start anew with this")
-        if head.get("assets") != list(self._row):
+        for name, own in self._fingerprints().items():
+            if not isinstance(head.get("models"), dict) or head["models"].get(name) != own:
+                raise ModelFileError(
+                    f"the snapshot was made with another model ({name}); start anew with this one"
+                )
+        if head.get("assets") != list(self._assets):
             raise ModelFileError(
-                f"the snapshot holds assets {head.get('assets')}, wanted {list(self._row)}"
+                f"the snapshot holds assets {head.get('assets')}, wanted {list(self._assets)}"
             )
-        for name, own in (("state", self._state), ("time", self._time)):
-            found = arrays.get(name)
-            if found is None or found.shape != own.shape or found.dtype != own.dtype:
-                raise ModelFileError(f"the snapshot's {name} does not fit {own.dtype} {own.shape}")
+        state, time = check_state(arrays, {"state": self._state, "time": self._time})
         for row, stream in enumerate(self._streams or ()):
             stream.check(_under(f"stream/{row}/", arrays))  # all of them, before any is moved
         for row, stream in enumerate(self._streams or ()):
             stream.restore(_under(f"stream/{row}/", arrays))
-        self._state, self._time = arrays["state"].copy(), arrays["time"].copy()
+        self._state, self._time = state, time
 
-    def _fingerprint(self) -> str:
-        return fingerprint(self._cell._asdict())
+    def _advance(self, rows: NDArray[np.int64], readings: FloatArray, time: Time | None) -> Results:
+        """Move the assets in `rows` on by one row of `readings` each, or none of them."""
+        stamp = None if time is None else nanoseconds(time)
+        before = self._time[rows]
+        self._refuse_past(rows, before, stamp)
+        elapsed = steps_since(before, stamp, self._detector.period_s_)
+        lower, upper = self._bands(rows)
+        expected, shares = np.empty(readings.shape), np.empty(readings.shape)
+        score = np.empty(len(rows))
+        advance_all(
+            self._cell, self._state, rows, readings, elapsed, score, expected, shares, self._stats
+        )
+        if stamp is not None:
+            self._time[rows] = stamp
+        self._read_on(rows, readings, before, stamp)
+        threshold = self._detector.threshold_
+        return Results(
+            time=time,
+            assets=tuple(self._assets[row] for row in rows.tolist()),
+            score=score,
+            threshold=threshold,
+            p_value=10.0**-score,
+            is_anomaly=score > threshold,
+            expected=expected,
+            contributions=shares,
+            lower=lower,
+            upper=upper,
+        )
+
+    def _refuse_past(
+        self, rows: NDArray[np.int64], before: NDArray[np.int64], stamp: int | None
+    ) -> None:
+        late = [] if stamp is None else np.flatnonzero(before >= stamp)
+        if len(late):
+            then = int(before[late[0]])
+            raise DataError(
+                f"time {np.datetime64(stamp, 'ns')} is not after the row before "
+                f"({np.datetime64(then, 'ns')}) of asset {self._assets[rows[late[0]]]!r}. Step "
+                "each asset in the order of time."
+            )
+
+    def _bands(self, rows: NDArray[np.int64]) -> tuple[FloatArray | None, FloatArray | None]:
+        """Return the band (A, M) that the streams foresee for the instant about to be read."""
+        if self._streams is None:
+            return None, None
+        ahead = np.stack([self._streams[row].forecast(1, BAND)[0] for row in rows])
+        return ahead[..., 0], ahead[..., -1]
+
+    def _read_on(
+        self,
+        rows: NDArray[np.int64],
+        readings: FloatArray,
+        before: NDArray[np.int64],
+        stamp: int | None,
+    ) -> None:
+        if self._streams is None or self._forecaster is None:
+            return
+        elapsed = steps_since(before, stamp, self._forecaster.period_s_)
+        for row, values, steps in zip(rows, readings, elapsed, strict=True):
+            self._streams[row].update(values, steps)
+
+    def _fingerprints(self) -> dict[str, str | None]:
+        """Return a hash of each model: coefficients, tags and period, as they are now."""
+        models = {"detector": self._detector, "forecaster": self._forecaster}
+        return {name: None if m is None else fingerprint(m) for name, m in models.items()}
 
     def _asset_row(self, asset: str | None) -> int:
         if asset is None and len(self._row) == 1:
@@ -194,62 +251,29 @@ class Stepper:
             return self._row[str(asset)]
         except KeyError:
             raise DataError(
-                f"asset {asset!r} is not one of this stepper's: {list(self._row)}"
+                f"asset {asset!r} is not one of this stepper's: {list(self._assets)}"
             ) from None
 
     def _readings(self, values: ArrayLike | Mapping[str, float]) -> FloatArray:
-        if isinstance(values, Mapping):
-            readings = np.full(len(self._tag), np.nan)
-            for tag, value in values.items():
-                if tag not in self._tag:
-                    raise UnknownTagError.for_tag(tag, self._tag)
-                readings[self._tag[tag]] = np.nan if value is None else value
-            return readings
-        readings = np.ascontiguousarray(values, dtype=np.float64)
-        if readings.shape != (len(self._tag),):
-            raise ShapeError(
-                f"values have shape {readings.shape}, wanted ({len(self._tag)},): one of each of "
-                f"{list(self._tag)}"
-            )
-        return readings
-
-    def _before(self, row: int, stamp: int | None) -> int | None:
-        """Return when the asset was last stepped, or None; time must have moved on since."""
-        before = int(self._time[row])
-        if stamp is None or before == NEVER:
-            return None
-        if stamp <= before:
+        """Return values as numbers, in the tags' order; DataError where one is none."""
+        try:
+            if isinstance(values, Mapping):
+                return self._by_tag(values)
+            return np.ascontiguousarray(values, dtype=np.float64)
+        except (TypeError, ValueError) as error:
             raise DataError(
-                f"time {np.datetime64(stamp, 'ns')} is not after the row before "
-                f"({np.datetime64(before, 'ns')}). Step each asset in the order of time."
-            )
-        return before
+                f"values are no numbers ({error}), wanted one a tag, NaN = missing"
+            ) from error
 
-    def _band(self, row: int) -> tuple[FloatArray | None, FloatArray | None]:
-        if self._streams is None:
-            return None, None
-        ahead = self._streams[row].forecast(1, BAND)[0]
-        return ahead[:, 0], ahead[:, -1]
-
-
-def _steps(before: int | None, stamp: int | None, period_s: float | None) -> float:
-    """Return the steps from one time to another in a model's own period; 1 where it has none."""
-    if before is None or stamp is None or period_s is None:
-        return 1.0
-    return (stamp - before) / 1e9 / period_s
+    def _by_tag(self, values: Mapping[str, float]) -> FloatArray:
+        readings = np.full(len(self._tag), np.nan)
+        for tag, value in values.items():
+            if tag not in self._tag:
+                raise UnknownTagError.for_tag(tag, self._tag)
+            readings[self._tag[tag]] = np.nan if value is None else value
+        return readings
 
 
 def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Return the arrays whose names start with `prefix`, without it."""
     return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-
-
-def _nanoseconds(time: Time) -> int:
-    """Return a time as ns since 1970, UTC; a datetime without a zone is taken as UTC."""
-    if isinstance(time, datetime):
-        aware = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-        since = aware - datetime(1970, 1, 1, tzinfo=UTC)
-        return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1000
-    if isinstance(time, np.datetime64):
-        return int(time.astype("datetime64[ns]").astype(np.int64))
-    return int(time)
