@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -222,12 +223,20 @@ def refuse_other_tags(found: tuple[str, ...], fitted: tuple[str, ...]) -> None:
 def _read_head(folder: Path) -> dict[str, Any]:
     text = _read(folder / CONFIG_FILE, limit=MAX_CONFIG_BYTES)
     try:
-        head = json.loads(text)
+        head = json.loads(text, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
         raise ModelFileError(f"{folder}: {CONFIG_FILE} is not JSON ({error})") from error
     if not isinstance(head, dict) or not isinstance(head.get("config"), dict):
         raise ModelFileError(f"{folder}: {CONFIG_FILE} is not a model description")
     return head
+
+
+def _finite(number: str) -> float:
+    """Return a number of a JSON text; ValueError for one that is not finite: NaN, 1e999."""
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number} is not finite")
+    return value
 
 
 def _read(path: Path, limit: int | None = None) -> bytes:

@@ -87,6 +87,11 @@ class Cell(NamedTuple):
                 raise ValueError(f"{name} is {array.dtype} {array.shape}, wanted float64 {shape}")
         if self.lags < 1:
             raise ValueError(f"lags is {self.lags}, wanted 1 or more")
+        for name in ("scale", "spread", "peer_var"):  # divided by
+            if not (getattr(self, name) > 0).all():
+                raise ValueError(f"{name} holds values that are not above 0")
+        if (np.diff(self.knots, axis=1) <= 0).any():
+            raise ValueError("knots do not increase")
 
 
 @numba.njit(cache=True)

@@ -61,6 +61,15 @@ def test_a_foreign_description_is_refused(folder: Path, text: str, said: str) ->
         load_parts(folder, "Model")
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_setting_that_is_not_finite_is_refused(folder: Path, number: str) -> None:
+    """A threshold of NaN would load, and never alarm."""
+    file = folder / "model.json"
+    file.write_text(file.read_text().replace("24", number))
+    with pytest.raises(ModelFileError, match="not finite"):
+        load_parts(folder, "Model")
+
+
 def test_a_huge_description_is_not_even_read(folder: Path) -> None:
     """A hostile file cannot fill the memory."""
     with open(folder / "model.json", "r+b") as file:

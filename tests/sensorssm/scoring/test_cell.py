@@ -1,0 +1,43 @@
+"""A cell from a file is checked before compiled loops trust it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sensorssm.estimators import SSMDetector
+from sensorssm.scoring import Cell
+
+
+@pytest.fixture(scope="module")
+def cell() -> Cell:
+    return SSMDetector().fit(np.random.default_rng(0).normal(size=(200, 3))).cell_
+
+
+def test_a_fitted_cell_passes(cell: Cell) -> None:
+    cell.check(3)
+
+
+@pytest.mark.parametrize("name", ["scale", "spread", "peer_var"])
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan])
+def test_what_is_divided_by_is_above_zero(cell: Cell, name: str, value: float) -> None:
+    array = getattr(cell, name).copy()
+    array.flat[-1] = value
+    with pytest.raises(ValueError, match=f"{name} holds values"):
+        cell._replace(**{name: array}).check(3)
+
+
+def test_knots_increase(cell: Cell) -> None:
+    """A table whose knots repeat would divide by zero between them."""
+    knots = cell.knots.copy()
+    knots[1, 3] = knots[1, 2]
+    with pytest.raises(ValueError, match="knots do not increase"):
+        cell._replace(knots=knots).check(3)
+
+
+def test_arrays_fit_together(cell: Cell) -> None:
+    with pytest.raises(ValueError, match="forecast is"):
+        cell._replace(forecast=cell.forecast[:-1]).check(3)
+    with pytest.raises(ValueError, match="lags is 0"):
+        lagless = cell._replace(lags=0, forecast=cell.forecast[-1 - 3 * len(cell.decay) :])
+        lagless.check(3)
