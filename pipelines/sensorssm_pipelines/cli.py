@@ -84,7 +84,7 @@ def demo(store: Path, days: float, seed: int) -> None:
 def run(recipe: Path, data: Path | None, store: Path | None) -> None:
     """Do everything RECIPE asks for: ingest, fit, backtest, score online, report.
 
-    The results in its folder are made anew.
+    The results in its folder are made anew, and replaced once all of them are there.
     """
     from sensorssm_pipelines.jobs import run as job
 
@@ -105,10 +105,12 @@ def ingest(recipe: Path, data: Path | None, store: Path | None) -> None:
     from sensorssm_pipelines.jobs import ingest as job
     from sensorssm_pipelines.jobs.records import recorded
     from sensorssm_pipelines.jobs.report import ingest_text
+    from sensorssm_pipelines.store import draft
 
     settings, results = _open(recipe, data, store)
     with recorded(settings, results, "ingest") as record:
-        report = job.run(settings, results, _progress())
+        with draft(results) as made:
+            report = job.run(settings, made, _progress())
         record.account, record.report["ingest"] = report.account, report
     click.echo(ingest_text(report))
 

@@ -61,15 +61,15 @@ def _body(store: Store) -> None:
 
 
 def _last_run(store: Store) -> None:
-    """Warn when the newest run has not come to its end: what is shown may be a part."""
+    """Say when the newest run has not come to its end: what is shown may be from before it."""
     runs = data.read(store, "runs").sort("started")
     if runs.is_empty():
         return
     status, started = runs["status"][-1], text.instant(runs["started"][-1])
     if status == "FAILED":
-        st.warning(f"The last run failed ({started}): what is shown is a part. See Runs.")
+        st.warning(f"The last run failed ({started}): what is shown is older, or a part. See Runs.")
     elif status == "RUNNING":
-        st.info(f"A run that began at {started} has not ended: what is shown may be a part.")
+        st.info(f"A run that began at {started} has not ended: what is shown is older, or a part.")
 
 
 def _counts(

@@ -35,8 +35,9 @@ class FitReport:
 
 
 def run(recipe: Recipe, store: Store, progress: Progress = silent) -> FitReport:
-    """Fit the models of every asset on its fit span."""
+    """Fit the models of every asset on its fit span; they are saved once all of them are there."""
     assets, rows = assets_of(store), 0
+    models: dict[str, Models] = {}
     seconds: dict[str, float] = {}
     selective: dict[str, float] = {}
     for number, asset in enumerate(assets):
@@ -54,8 +55,10 @@ def run(recipe: Recipe, store: Store, progress: Progress = silent) -> FitReport:
         if forecaster is not None and forecaster.memory != "fixed":
             selective[asset] = forecaster.selective_gain_
         rows += spans.fit
-        save_models(store, asset, Models(forecaster, detector))
-        _describe(store, asset, forecaster, detector)
+        models[asset] = Models(forecaster, detector)
+    for asset, fitted in models.items():
+        save_models(store, asset, fitted)
+        _describe(store, asset, fitted)
     progress("fitting models", len(assets), len(assets))
     return FitReport(len(assets), rows, seconds, selective)
 
@@ -96,9 +99,8 @@ def _fit_detector(
     ).fit(rows, labels=known)
 
 
-def _describe(
-    store: Store, asset: str, forecaster: SSMForecaster | None, detector: SSMDetector | None
-) -> None:
-    names = [type(model).__name__ for model in (detector, forecaster) if model is not None]
+def _describe(store: Store, asset: str, models: Models) -> None:
+    found = (models.detector, models.forecaster)
+    names = [type(model).__name__ for model in found if model is not None]
     row = store.read_assets(asset).with_columns(model=pl.lit(" + ".join(names)))
     store.write_assets(row)

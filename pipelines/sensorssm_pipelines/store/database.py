@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -92,10 +92,22 @@ class Database:
             rows = connection.execute(query, [value for _, value in clauses]).fetchall()
         return from_sqlite(table, rows)
 
+    def take(self, other: Path, tables: Sequence[Table]) -> None:
+        """Replace the rows of `tables` by those of another database, in one transaction."""
+        with self.transaction(other) as connection:
+            for table in tables:
+                connection.execute(f"DELETE FROM {table.name}")
+                connection.execute(f"INSERT INTO {table.name} SELECT * FROM other.{table.name}")
+
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection inside one transaction that is committed, or leaves no trace."""
+    def transaction(self, other: Path | None = None) -> Iterator[sqlite3.Connection]:
+        """Give a connection inside one transaction that is committed, or leaves no trace.
+
+        The tables of another database, where one is named, are there as ``other.<table>``.
+        """
         with self._connect() as connection:
+            if other is not None:
+                connection.execute("ATTACH DATABASE ? AS other", (str(other),))
             # IMMEDIATE: a read that turns into a write fails at once, whatever the time-out.
             connection.execute("BEGIN IMMEDIATE")
             try:

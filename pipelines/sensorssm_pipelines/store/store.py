@@ -15,6 +15,7 @@ from sensorssm_pipelines.store.rows import microseconds
 from sensorssm_pipelines.store.schema import Table
 
 Moment = datetime | str | None
+_DATABASE = "results.db"
 
 
 class Store:
@@ -40,7 +41,7 @@ class Store:
     def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
         self.path = Path(path)
         self.read_only = read_only
-        self._database = Database(self.path / "results.db")
+        self._database = Database(self.path / _DATABASE)
         self._history = History(self.path / "history")
         if read_only:
             if not self._database.file.exists():
@@ -95,6 +96,12 @@ class Store:
                     connection.execute(f"DELETE FROM {table.name}")
         for table in schema.HISTORY:
             self._history.clear(table)
+
+    def take_tables(self, other: Path) -> None:
+        """Replace all rows but those of the table of runs by the rows of the store in `other`."""
+        self._refuse_if_read_only()
+        tables = [table for table in schema.DATABASE if table is not schema.RUNS]
+        self._database.take(other / _DATABASE, tables)
 
     def clear_scores(self) -> None:
         """Drop scores, explanations, and alarms that nobody acknowledged: to be made anew."""
