@@ -16,6 +16,9 @@ from scipy.linalg import cho_factor, cho_solve
 
 FloatArray = NDArray[np.float64]
 
+#: Features smaller than this share of a tag's standard deviation are taken for rounding.
+ROUNDING = 1e-6
+
 
 @dataclass
 class Sums:
@@ -82,7 +85,8 @@ class Normal:
         rows = float(sums.rows[0].sum())
         scale = np.sqrt(np.diag(zz) / max(rows, 1.0))
         zy = np.einsum("m,mft->ft", per, sums.zy[0])
-        return cls(zz, zy, rows, np.where(scale > 1e-12, scale, np.inf))
+        # A pole as slow as the level is the level: what is left of it is rounding, no feature.
+        return cls(zz, zy, rows, np.where(scale > ROUNDING, scale, np.inf))
 
     def of_tag(self, sums: Sums, tag: int, tag_scale: FloatArray, shared: FloatArray) -> Normal:
         """Return the equations of what `shared` weights leave of one tag, in the shared scales."""

@@ -88,3 +88,16 @@ def test_a_feature_that_is_always_zero_gets_no_weight(rng: np.random.Generator) 
 
     assert np.isfinite(weights).all()
     assert not weights[2].any()
+
+
+def test_a_feature_of_nothing_but_rounding_gets_no_weight(
+    rows: tuple[np.ndarray, np.ndarray],
+) -> None:
+    """A feature a billionth the size of its tag is left out; blown up it would add noise."""
+    z, y = rows
+    z = z.copy()
+    z[:, :, 3] *= 1e-9
+    found = Normal.pooled(add_up(z, y).select([0, 1, 2]), np.array([1.0, 100.0])).solve(1e-5)
+
+    assert not found[3].any()
+    assert np.abs(found).max() < 100.0
