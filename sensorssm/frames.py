@@ -144,6 +144,16 @@ def like(X: Any, columns: Mapping[str, ArrayLike]) -> Any:
     return nw.from_dict(data, backend=frame.implementation).to_native()
 
 
+def replaced(X: Any, columns: Mapping[str, ArrayLike]) -> Any:
+    """Return the frame `X` with some of its columns replaced; for an array, stacked as (n, k)."""
+    frame = _as_frame(X)
+    if frame is None:
+        return like(X, columns)
+    backend = frame.implementation
+    new = [nw.new_series(name, np.asarray(c), backend=backend) for name, c in columns.items()]
+    return frame.with_columns(*new).to_native()
+
+
 def is_frame(X: Any) -> bool:
     """Say whether `X` is a table with named columns."""
     return _as_frame(X, collect=False) is not None

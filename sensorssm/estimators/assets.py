@@ -32,6 +32,11 @@ class AssetRows(NamedTuple):
         """The time of the last row, where times are known."""
         return None if self.time is None else int(self.time[-1])
 
+    def until(self, row: int) -> AssetRows:
+        """Return the rows before `row`, with all that is known in advance."""
+        time = None if self.time is None else self.time[:row]
+        return AssetRows(self.asset, self.values[:row], self.elapsed[:row], time, self.future)
+
     def following(self, end_ns: int | None, period_s: float | None) -> AssetRows:
         """Return the rows with the real gap since `end_ns` in front, where times are known.
 

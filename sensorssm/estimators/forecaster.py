@@ -16,12 +16,14 @@ from sensorssm.estimators.assets import AssetRows, assets_of
 from sensorssm.estimators.base import under
 from sensorssm.estimators.checks import refuse_empty_tags
 from sensorssm.estimators.covariates import KnownFuture, fit_known_future
+from sensorssm.estimators.explanation import Explaining
 from sensorssm.estimators.fitting import fit_model
 from sensorssm.estimators.growth import Growth
+from sensorssm.estimators.imputation import Imputing
 from sensorssm.estimators.known_inputs import KnownInputs
 from sensorssm.estimators.model_parts import model_from_arrays, model_to_arrays
 from sensorssm.estimators.readers import FutureReader, FutureState, FutureStream, Reader
-from sensorssm.estimators.rolling import RollingForecaster, mean_below_zero
+from sensorssm.estimators.rolling import mean_below_zero
 from sensorssm.estimators.seasonality import resolve_seasons
 from sensorssm.estimators.stream import AssetState, ForecastModel, ForecastStream
 
@@ -31,7 +33,7 @@ IntArray = NDArray[np.int64]
 MEMORIES = ("fixed", "selective", "auto")
 
 
-class SSMForecaster(RollingForecaster):
+class SSMForecaster(Imputing, Explaining):
     """Forecast every tag of an asset from the whole of its past.
 
     Each tag is remembered by a state space model that is linear in its readings, with poles at the

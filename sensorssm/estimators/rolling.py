@@ -71,6 +71,10 @@ class RollingForecaster(ModelFolder, WindowEstimator):
         check_is_fitted(self)
         return list(assets_of(self._window(X, times=times, groups=groups)))
 
+    def _beside(self, records: list[AssetRows], future: Any) -> list[AssetRows]:
+        """Return the records with their known inputs beside them."""
+        raise NotImplementedError
+
     def _answer(self, values: FloatArray, asset: str, quantiles: ArrayLike | None) -> Any:
         """Return what is told after the end of an asset in the kind of table seen last."""
         return forecast_answer(

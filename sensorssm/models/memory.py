@@ -187,6 +187,19 @@ class Memory:
         self._fold(values, elapsed, state.copy(), no_rows, gate, nothing, weights)
         return weights
 
+    def reread(
+        self, values: FloatArray, elapsed: FloatArray, state: MemoryState, trust: FloatArray
+    ) -> Features:
+        """Return the features after the last row, where each reading gets the weight `trust` (n, M).
+
+        With the weights given, all features but the spreads are linear in readings and state.
+        """
+        features = self._room(1, values.shape[1])
+        given = Gate(np.zeros((values.shape[1], 0)), -1.0)
+        last = np.array([len(values) - 1])
+        self._fold(values, elapsed, state.copy(), last, given, features, trust.copy())
+        return features
+
     def _fold(
         self,
         values: FloatArray,

@@ -39,7 +39,8 @@ def fold(
     """Read each row of `values` into the state and write the features after each of `rows`.
 
     Shapes as in `MemoryState` and `Features`; the state and the features are overwritten. `trust`
-    is (n, M), for the weight that each reading got, or empty.
+    is (n, M), for the weight that each reading got, or empty; with a negative `gate_width` it says
+    the weight that each reading is to get.
     """
     turns = np.empty((2, len(tau)))
     gain = -np.expm1(-1.0 / tau)
@@ -57,6 +58,8 @@ def fold(
         for c in range(values.shape[1]):
             x = values[t, c]
             weight = 1.0 if math.isfinite(x) else 0.0
+            if gate_width < 0.0:
+                weight *= trust[t, c]
             change = 0.0
             if weight > 0.0:
                 guess = slow[c, 2]
