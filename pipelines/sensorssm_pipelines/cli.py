@@ -155,7 +155,7 @@ def backtest(recipe: Path, data: Path | None, store: Path | None, models: str | 
         if report is None:
             click.echo(f"{recipe} has no [forecast]: nothing to judge.")
             return
-        results.write_metrics(job.metric_rows(report, record.run))
+        job.record(report, results, record.run)
     click.echo(backtest_text(report))
 
 
@@ -171,6 +171,7 @@ def _compare(recipe: Path, data: Path | None, store: Path | None, models: str) -
             click.echo(f"{recipe} has no [forecast]: nothing to judge.")
             return
         results.write_metrics(report.metric_rows(record.run))
+        report.skill.write(results, record.run)
     click.echo(job.as_text(report))
 
 

@@ -17,7 +17,7 @@ from sensorssm_pipelines.store import Store, draft
 from sensorssm_pipelines.store.draft import _exchanged
 
 TABLES = ("assets", "tags", "readings", "quarantine", "labels", "scores", "latest", "alarms",
-          "alarm_events", "explanations", "forecasts", "metrics", "heartbeat")  # fmt: skip
+          "alarm_events", "explanations", "forecasts", "metrics", "heartbeat", "skill", "calibration")  # fmt: skip
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 
 

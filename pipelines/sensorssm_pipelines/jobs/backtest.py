@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sensorssm.names import TIME
 from sensorssm_pipelines.jobs.models import assets_of, load_models, readings_of
+from sensorssm_pipelines.jobs.skill import Skill, Watched
 from sensorssm_pipelines.jobs.spans import Spans, spans_of
 from sensorssm_pipelines.progress import Progress, silent
 from sensorssm_pipelines.recipes.parts import Baselines, Recipe
@@ -30,10 +31,12 @@ class BacktestReport:
     """One row an asset, model and horizon: the means of `METRICS` over the origins.
 
     Errors are in spreads of the tag over the fit span, so that tags of any unit count alike.
+    `skill` holds the same by step, level and tag, at the longest horizon.
     """
 
     origins: int
     table: pl.DataFrame
+    skill: Skill = field(default_factory=Skill, repr=False)
 
     @property
     def horizons(self) -> list[int]:
@@ -54,19 +57,21 @@ def run(recipe: Recipe, store: Store, progress: Progress = silent) -> BacktestRe
     """
     from sensorssm.evaluation import backtest
 
-    assets, parts, origins = assets_of(store), [], 0
+    assets, parts, origins, skill = assets_of(store), [], 0, Skill()
     wanted = recipe.forecast
     if wanted is None:
         return None
-    horizons = wanted.horizons or [wanted.horizon]
+    horizons = sorted(wanted.horizons or [wanted.horizon])
     for number, asset in enumerate(assets):
         readings = readings_of(store, asset)
         spans = spans_of(recipe.split, readings[TIME], asset)
         models = _models(recipe, store, asset, readings, spans, max(horizons))
+        tags = [name for name in readings.columns if name != TIME]
         for at, horizon in enumerate(horizons):
+            watched = {name: Watched(model, tags) for name, model in models.items()}
             progress("backtesting", number * len(horizons) + at, len(assets) * len(horizons))
             table = backtest(
-                models,
+                watched,
                 readings[: spans.test],
                 horizon=horizon,
                 first=spans.valid - 1,
@@ -82,8 +87,10 @@ def run(recipe: Recipe, store: Store, progress: Progress = silent) -> BacktestRe
                     *METRICS,
                 )
             )
+        for name, model in watched.items():  # of the longest horizon, which comes last
+            skill.add(asset, name, model)
     progress("backtesting", 1, 1)
-    return BacktestReport(origins, pl.concat(parts))
+    return BacktestReport(origins, pl.concat(parts), skill)
 
 
 def _models(
@@ -132,6 +139,12 @@ class InSpreads:
         ahead = self.model.forecast_from(X, origins, horizon, quantiles)
         shape = (1, 1, -1) if quantiles is None else (1, 1, -1, 1)
         return (ahead - self.centre.reshape(shape)) / self.spread.reshape(shape)
+
+
+def record(report: BacktestReport, store: Store, run: str) -> None:
+    """Leave the report in the store under the name of a run: metrics, and by step and level."""
+    store.write_metrics(metric_rows(report, run))
+    report.skill.write(store, run)
 
 
 def metric_rows(report: BacktestReport, run: str) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -15,6 +15,7 @@ from sensorssm.names import TIME
 from sensorssm_pipelines.jobs.backtest import METRICS, InSpreads
 from sensorssm_pipelines.jobs.models import assets_of, readings_of
 from sensorssm_pipelines.jobs.report import table as as_table
+from sensorssm_pipelines.jobs.skill import Skill, Watched
 from sensorssm_pipelines.jobs.spans import Spans, spans_of
 from sensorssm_pipelines.progress import Progress, silent
 from sensorssm_pipelines.recipes.parts import Recipe
@@ -37,6 +38,7 @@ class CompareReport:
 
     origins: int
     table: pl.DataFrame
+    skill: Skill = field(default_factory=Skill, repr=False)
 
     def summary(self) -> pl.DataFrame:
         """Return means over the assets, one row a horizon and model, in the order compared."""
@@ -79,18 +81,21 @@ def run(
     """
     if recipe.forecast is None:
         return None
-    assets, parts, origins = assets_of(store), [], 0
+    assets, parts, origins, skill = assets_of(store), [], 0, Skill()
     cases = [(a, h, m) for a in assets for h in _horizons(recipe) for m in models]
     for number, (asset, horizon, model) in enumerate(cases):
         progress("comparing models", number, len(cases))
         readings = readings_of(store, asset)
         spans = spans_of(recipe.split, readings[TIME], asset)
-        row = _judge(recipe, readings, spans, model, horizon)
+        row, watched = _judge(recipe, readings, spans, model, horizon)
+        if horizon == max(_horizons(recipe)):
+            skill.add(asset, model, watched)
         origins += row.pop("origins") if model == models[0] else 0
         parts.append({"asset": asset, "model": model, "horizon": horizon, **row})
     progress("comparing models", len(cases), len(cases))
     kept = ["asset", "model", "horizon", *METRICS, *COSTS]
-    return CompareReport(origins, pl.DataFrame(parts, infer_schema_length=None).select(kept))
+    table = pl.DataFrame(parts, infer_schema_length=None).select(kept)
+    return CompareReport(origins, table, skill)
 
 
 def as_text(report: CompareReport) -> str:
@@ -123,8 +128,8 @@ def _horizons(recipe: Recipe) -> list[int]:
 
 def _judge(
     recipe: Recipe, readings: pl.DataFrame, spans: Spans, model: str, horizon: int
-) -> dict[str, Any]:
-    """Return the metrics and the costs of one model on one asset."""
+) -> tuple[dict[str, Any], Watched]:
+    """Return the metrics and the costs of one model on one asset, and the model, watched."""
     from sensorssm.evaluation import backtest
 
     assert recipe.forecast is not None
@@ -135,8 +140,10 @@ def _judge(
     later = {} if model in ("seasonal_naive", "ewma") or chosen.is_empty() else {"X_val": chosen}
     fitted = makers[model]().fit(learned, **later)
     costs = {"fit_s": perf_counter() - begun} | _costs_online(fitted, readings)
+    tags = [name for name in readings.columns if name != TIME]
+    watched = Watched(InSpreads.of(fitted, learned), tags)
     judged = backtest(
-        InSpreads.of(fitted, learned),
+        watched,
         readings[: spans.test],
         horizon=horizon,
         first=spans.valid - 1,
@@ -144,7 +151,8 @@ def _judge(
         season=recipe.baselines.season,
         batch=2048,
     )
-    return {name: values[0] for name, values in judged.items() if name != "model"} | costs
+    metrics = {name: values[0] for name, values in judged.items() if name != "model"}
+    return metrics | costs, watched
 
 
 def _makers(recipe: Recipe, horizon: int) -> dict[str, Callable[[], Any]]:

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -69,7 +69,7 @@ def _plain(value: Any) -> Any:
         return _plain(value.to_dicts())
     if is_dataclass(value) and not isinstance(value, type):
         names = (
-            *asdict(value),
+            *(f.name for f in fields(value) if f.repr),  # one left out of print is left out here
             *(k for k, v in vars(type(value)).items() if isinstance(v, property)),
         )
         return {name: _plain(getattr(value, name)) for name in names}

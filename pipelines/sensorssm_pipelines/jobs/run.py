@@ -51,7 +51,7 @@ def _make(
     fitted = fit.run(recipe, store, progress)
     tested = backtest.run(recipe, store, progress)
     if tested is not None:
-        store.write_metrics(backtest.metric_rows(tested, record.run))
+        backtest.record(tested, store, record.run)
     replayed = replay.run(recipe, store, progress) if recipe.detect else None
     by_row = rows.run(recipe, store) if replayed else None
     if by_row is not None:

@@ -1,4 +1,7 @@
-"""Parquet tables: one folder an asset, one file a month, each replaced whole by a rename."""
+"""Parquet tables: one folder an asset, one file a month, each replaced whole by a rename.
+
+A table without a time has one file an asset.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +36,8 @@ class History:
 
     def write(self, table: Table, frame: pl.DataFrame) -> None:
         """Insert the rows of `frame`, replacing those with the same key."""
-        rows = conform(table, frame).with_columns(
-            _month=pl.col(table.time or "").dt.strftime("%Y-%m")
-        )
+        month = pl.lit(None) if table.time is None else pl.col(table.time).dt.strftime("%Y-%m")
+        rows = conform(table, frame).with_columns(_month=month)
         for (asset, month), part in rows.group_by("asset", "_month", maintain_order=True):
             path = self._folder(table, asset) / f"{month or _UNDATED}.parquet"
             _merge(table, path, part.drop("asset", "_month"))

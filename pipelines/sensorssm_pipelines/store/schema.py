@@ -229,6 +229,33 @@ FORECASTS = Table(
     ("origin", "step", "tag"),
     "time",
 )
+SKILL = Table(
+    "skill",
+    {
+        "run": "text",
+        "asset": "text",
+        "model": "text",
+        "tag": "text",
+        "step": "int",
+        "mae": "real",
+        "pinball": "real",
+        "readings": "int",
+    },
+    ("run", "model", "tag", "step"),
+)
+CALIBRATION = Table(
+    "calibration",
+    {
+        "run": "text",
+        "asset": "text",
+        "model": "text",
+        "tag": "text",
+        "level": "real",
+        "below": "real",
+        "readings": "int",
+    },
+    ("run", "model", "tag", "level"),
+)
 QUARANTINE = Table(
     "quarantine",
     {
@@ -245,4 +272,4 @@ QUARANTINE = Table(
 )
 
 #: Tables in Parquet: large, written in bulk, one folder an asset and one file a month.
-HISTORY: Final = (READINGS, EXPLANATIONS, FORECASTS, QUARANTINE)
+HISTORY: Final = (READINGS, EXPLANATIONS, FORECASTS, SKILL, CALIBRATION, QUARANTINE)

@@ -157,6 +157,12 @@ class Store:
     def write_forecasts(self, frame: pl.DataFrame) -> None:
         self._write(self._history, schema.FORECASTS, frame)
 
+    def write_skill(self, frame: pl.DataFrame) -> None:
+        self._write(self._history, schema.SKILL, frame)
+
+    def write_calibration(self, frame: pl.DataFrame) -> None:
+        self._write(self._history, schema.CALIBRATION, frame)
+
     def write_quarantine(self, frame: pl.DataFrame) -> None:
         self._write(self._history, schema.QUARANTINE, frame)
 
@@ -233,6 +239,18 @@ class Store:
     ) -> pl.DataFrame:
         """Return forecasts by the time they are for."""
         return self._history.read(schema.FORECASTS, asset, start, end)
+
+    def read_skill(
+        self, asset: str | None = None, start: Moment = None, end: Moment = None
+    ) -> pl.DataFrame:
+        """Return the errors of judged forecasts by step; they belong to no single time."""
+        return self._history.read(schema.SKILL, asset, start, end)
+
+    def read_calibration(
+        self, asset: str | None = None, start: Moment = None, end: Moment = None
+    ) -> pl.DataFrame:
+        """Return the share of readings at or below each judged quantile."""
+        return self._history.read(schema.CALIBRATION, asset, start, end)
 
     def read_quarantine(
         self, asset: str | None = None, start: Moment = None, end: Moment = None
