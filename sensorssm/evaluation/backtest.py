@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sensorssm.errors import ConfigError, DataError
+from sensorssm.evaluation.diebold_mariano import diebold_mariano
 from sensorssm.evaluation.forecast import (
+    crps_by_origin,
     crps_from_quantiles,
     interval_coverage,
     mean_absolute_error,
@@ -88,7 +90,9 @@ def backtest(
     Returns
     -------
     columns of a table with one row per model: model, origins, mse, mae, mase, pinball, wql, crps,
-    coverage (of the outermost two levels), interval (their wanted coverage), calibration_error
+    coverage (of the outermost two levels), interval (their wanted coverage), calibration_error,
+    dm and dm_p (statistic and p-value of `diebold_mariano` against the first model, by each
+    origin's CRPS over `naive_scale`; negative is better than the first, whose own are 0 and 1)
     """
     named = estimators if isinstance(estimators, Mapping) else {_name(estimators): estimators}
     values = next(iter(named.values())).readings(X)
@@ -106,11 +110,27 @@ def backtest(
     scale = naive_scale(values[: max(int(rows.min()) + 1, season + 1)], season)
     truth = values[rows[:, None] + np.arange(1, horizon + 1)]
     table: dict[str, list[Any]] = {}
+    losses: list[FloatArray] = []
     for name, estimator in named.items():
-        metrics = _judge(estimator, X, rows, truth, horizon, level, scale, batch)
+        metrics, loss = _judge(estimator, X, rows, truth, horizon, level, scale, batch)
+        losses.append(loss)
+        metrics |= _versus(loss, losses[0], _overlap(rows, horizon))
         for key, value in {"model": name, "origins": len(rows), **metrics}.items():
             table.setdefault(key, []).append(value)
     return table
+
+
+def _versus(loss: FloatArray, first: FloatArray, overlap: int) -> dict[str, float]:
+    if np.isfinite(loss + first).sum() < 2:  # one origin proves nothing
+        return {"dm": float("nan"), "dm_p": float("nan")}
+    found = diebold_mariano(loss, first, overlap=overlap)
+    return {"dm": found.statistic, "dm_p": found.p_value}
+
+
+def _overlap(rows: IntArray, horizon: int) -> int:
+    """Return how many origins in a row share targets, the first of them included."""
+    apart = int(np.median(np.diff(rows))) if len(rows) > 1 else horizon
+    return -(-horizon // max(apart, 1))
 
 
 def _name(estimator: Any) -> str:
@@ -126,12 +146,13 @@ def _judge(
     level: FloatArray,
     scale: FloatArray,
     batch: int,
-) -> dict[str, float]:
-    """Return the metrics of one model, averaged over batches by what each one knows."""
+) -> tuple[dict[str, float], FloatArray]:
+    """Return the metrics of one model, averaged over batches by what each one knows, and the CRPS
+    of each origin, in naive errors."""
     totals: dict[str, float] = {}
     weights = 0.0
     size = float(np.nansum(np.abs(truth)) / max(np.isfinite(truth).sum(), 1))
-    below = np.zeros(len(level))
+    below, loss = np.zeros(len(level)), np.full(len(rows), np.nan)
     for at in range(0, len(rows), batch):
         part = slice(at, at + batch)
         known = float(np.isfinite(truth[part]).sum())
@@ -140,6 +161,7 @@ def _judge(
         point = estimator.forecast_from(X, rows[part], horizon, None)
         fan = estimator.forecast_from(X, rows[part], horizon, level)
         metrics = _metrics(truth[part], point, fan, level, scale)
+        loss[part] = crps_by_origin(truth[part] / scale, fan / scale[:, None], level)
         below += known * np.array(
             [interval_coverage(truth[part], -np.inf, fan[..., q]) for q in range(len(level))]
         )
@@ -152,7 +174,7 @@ def _judge(
     mean["wql"] = mean["crps"] / size if size > 0 else float("nan")
     mean["interval"] = float(level[-1] - level[0])
     mean["calibration_error"] = float(np.mean(np.abs(below / weights - level)))
-    return mean
+    return mean, loss
 
 
 def _metrics(

@@ -68,6 +68,15 @@ def crps_from_quantiles(observed: ArrayLike, quantiles: ArrayLike, levels: Array
     return 2.0 * float(np.mean(pinball_loss(observed, quantiles, levels)))
 
 
+def crps_by_origin(observed: ArrayLike, quantiles: ArrayLike, levels: ArrayLike) -> FloatArray:
+    """Return each origin's `crps_from_quantiles` (n,) of observed (n, H, M); NaN where none is known."""
+    level, miss = _misses(observed, quantiles, levels)
+    loss = np.maximum(level * miss, (level - 1.0) * miss).reshape(len(miss), -1)
+    known = np.isfinite(loss)
+    count, total = known.sum(axis=1), np.where(known, loss, 0.0).sum(axis=1)
+    return np.where(count > 0, 2.0 * total / np.maximum(count, 1), np.nan)
+
+
 def interval_coverage(observed: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> float:
     """Return the share of readings within [lower, upper]."""
     values = np.asarray(observed, dtype=np.float64)

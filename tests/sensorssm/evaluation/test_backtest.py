@@ -7,7 +7,13 @@ import pytest
 
 from sensorssm.errors import ConfigError, DataError
 from sensorssm.estimators.baselines import EWMA, SeasonalNaive
-from sensorssm.evaluation import backtest, rolling_origins
+from sensorssm.evaluation import (
+    backtest,
+    crps_by_origin,
+    diebold_mariano,
+    naive_scale,
+    rolling_origins,
+)
 
 
 @pytest.fixture
@@ -48,6 +54,38 @@ def test_backtest_is_the_loop_over_origins(readings: np.ndarray) -> None:
         assert table["crps"][row] == pytest.approx(2 * np.mean(pinball))
         size = np.nanmean(np.abs(readings[np.arange(200, 292, 3)[:, None] + np.arange(1, 9)]))
         assert table["wql"][row] == pytest.approx(table["crps"][row] / size)
+
+
+def test_rivals_are_tested_against_the_first(readings: np.ndarray) -> None:
+    """`dm` is the test of the two models' losses, correlated over the origins that share targets."""
+    models = {
+        "naive": SeasonalNaive(season=12, horizon=8).fit(readings[:200]),
+        "mean": EWMA(span=5, horizon=8).fit(readings[:200]),
+    }
+    table = backtest(models, readings, horizon=8, first=200, stride=3, season=12, batch=7)
+    origins, level = np.arange(200, 292, 3), np.arange(1, 10) / 10
+    truth = readings[origins[:, None] + np.arange(1, 9)]
+    scale = naive_scale(readings[:201], 12)
+    naive, mean = (
+        crps_by_origin(
+            truth / scale, m.forecast_from(readings, origins, 8, level) / scale[:, None], level
+        )
+        for m in models.values()
+    )
+    wanted = diebold_mariano(mean, naive, overlap=3)  # 8 steps, every third: three share one
+
+    assert (table["dm"][0], table["dm_p"][0]) == (0.0, 1.0)
+    assert table["dm"][1] == pytest.approx(wanted.statistic)
+    assert table["dm_p"][1] == pytest.approx(wanted.p_value)
+    assert wanted.statistic > 0
+
+
+def test_one_origin_proves_nothing(readings: np.ndarray) -> None:
+    """A single origin is judged, and its comparison is unknown."""
+    model = EWMA(span=5, horizon=8).fit(readings[:200])
+    table = backtest(model, readings, horizon=8, origins=[250])
+
+    assert np.isnan(table["dm"][0]) and np.isfinite(table["crps"][0])
 
 
 def test_origins_leave_room_for_the_horizon() -> None:
