@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from sensorssm.config import ModelConfig, ResidualConfig
 from sensorssm.estimators.gate import Rows
 from sensorssm.estimators.training import Progress, Segments, one_thread, train
-from sensorssm.models.losses import huber_loss
+from sensorssm.models.losses import pinball_loss
 from sensorssm.models.network import SensorSSM
 
 if TYPE_CHECKING:
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 #: them origins are thinned evenly: neighbours share all but one of their targets.
 _MOST_HELD = 2**25
 _MOST_A_STEP = 2**19
+
+#: The levels a correction is taught at. Each quantile lies where it lay without a correction, moved by
+#: what the correction adds: the quantiles' own distances stay the readout's business.
+LEVELS = (0.1, 0.5, 0.9)
+_QUANTILE_ROWS = 2000
 
 #: Rows of one asset that run through the network at once; only memory depends on it.
 _CHUNK = 8192
@@ -54,6 +59,7 @@ class CorrectionTraining:
         per_row = sizes.horizon * sizes.targets
         pool, held_back = (_thin(rows, _MOST_HELD // per_row) for rows in (train_rows, tune_rows))
         target, tune_target = self._tensor(residual(pool)), self._tensor(residual(held_back))
+        around = self._around(target)
         slot = torch.zeros(len(self.series), dtype=torch.int64)
         slot[torch.from_numpy(pool)] = torch.arange(len(pool))
         segments = Segments(pool, self.starts, len(self.series), self.config.training)
@@ -64,18 +70,24 @@ class CorrectionTraining:
             at = wanted.nonzero()
             at = at[torch.randperm(len(at), generator=self.generator)[:most]].unbind(1)
             features = self._thinned_features(self.series[rows.to(self.device)])[at]
-            return self._loss(features, target[slot[rows[at]].to(self.device)])
+            return self._loss(features, target[slot[rows[at]].to(self.device)], around)
 
         def valid_loss() -> float:
             features = self._features()[torch.from_numpy(held_back).to(self.device)]
-            return float(self._loss(features, tune_target))
+            return float(self._loss(features, tune_target, around))
 
         with one_thread():
             train(self.model, batch_loss, valid_loss, self.config.training, progress=progress)
         return {name: value.cpu().numpy() for name, value in self.model.state_dict().items()}
 
-    def _loss(self, features: Tensor, target: Tensor) -> Tensor:
-        return huber_loss(self.model.head(features)[..., 0], target)
+    def _loss(self, features: Tensor, target: Tensor, around: Tensor) -> Tensor:
+        return pinball_loss(self.model.head(features) + around, target, LEVELS)
+
+    def _around(self, target: Tensor) -> Tensor:
+        """Return the residuals' quantiles (H, M, Q), 0 where none is known."""
+        some = target[:: -(-len(target) // _QUANTILE_ROWS)]
+        levels = torch.tensor(LEVELS, device=self.device)
+        return some.nanquantile(levels, dim=0).nan_to_num().permute(1, 2, 0)
 
     def _features(self) -> Tensor:
         """Return features (n, D) of all rows, with a new state where an asset's record starts."""

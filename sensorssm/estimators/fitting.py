@@ -11,7 +11,7 @@ from threadpoolctl import ThreadpoolController
 
 from sensorssm.estimators.attempt import Attempt, attempt
 from sensorssm.estimators.learning import Lesson, Series
-from sensorssm.estimators.selective_memory import corrected, fit_correction
+from sensorssm.estimators.selective_fitting import corrected, fit_correction
 from sensorssm.estimators.spikes import distrust
 from sensorssm.estimators.stream import AssetState, ForecastModel
 from sensorssm.models.memory import plan_memory

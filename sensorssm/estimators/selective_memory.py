@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorssm.config import ResidualConfig
 from sensorssm.errors import ModelFileError
-from sensorssm.estimators.attempt import Attempt
-from sensorssm.estimators.learning import Series, chunks, row_floats
 from sensorssm.estimators.selective import SelectiveResidual
-from sensorssm.estimators.targets import Targets
+from sensorssm.models.knots import KnotForecast
 from sensorssm.models.linear import LinearForecast
 from sensorssm.models.memory import Features
 
@@ -28,7 +25,8 @@ FARTHEST = 3.0
 
 @dataclass(frozen=True)
 class Correction:
-    """A selective model that reads how surprising and how lively each tag is.
+    """A selective model that reads how surprising and how lively each tag is, and where the linear
+    forecast takes it; every tag's correction sees every tag.
 
     Attributes
     ----------
@@ -43,7 +41,7 @@ class Correction:
 
     def start(self, level: FloatArray) -> State:
         """Return the state before any reading; `level` (M,) is the first forecast."""
-        columns = inputs_of(len(self.size), self.usual.shape[1])
+        columns = inputs_of(len(self.size), self.usual.shape[1], self.selective.horizon_)
         _, state = self.selective.correct(np.zeros((0, columns), np.float32))
         return state | {
             "before": level.copy(),
@@ -51,38 +49,44 @@ class Correction:
         }
 
     def read(
-        self, features: Features, values: FloatArray, ahead: FloatArray, state: State
+        self, features: Features, values: FloatArray, path: FloatArray, state: State
     ) -> FloatArray:
         """Return each row's coefficients (n, K, M); `state` is overwritten.
 
         Parameters
         ----------
         features, values : of n rows, (n, M) values
-        ahead : (n, M) the linear forecast of the next row
+        path : (n, M, S) the linear forecast at `path_steps`
         """
-        inputs = self.inputs(features, values, ahead, state)
+        inputs = self.inputs(features, values, path, state)
         own = {k: v for k, v in state.items() if k not in ("before", "coefficients")}
         coefficients, new = self.selective.correct(inputs, own)
         state |= new
-        state["before"] = ahead[-1].copy()
+        state["before"] = path[-1, :, 0].copy()
         state["coefficients"] = coefficients[-1].astype(np.float64)
         return coefficients.astype(np.float64)
 
+    def path(self, linear: LinearForecast) -> KnotForecast:
+        """Return what forecasts at `path_steps`, the same for many rows and for one."""
+        return KnotForecast(linear, path_steps(linear.horizon))
+
     def inputs(
-        self, features: Features, values: FloatArray, ahead: FloatArray, state: State
+        self, features: Features, values: FloatArray, path: FloatArray, state: State
     ) -> NDArray[np.float32]:
         """Return what the selective model reads of n rows, (n, F) float32, no units.
 
-        Per tag: the surprise, the distance from the level, whether it was read at all, and how
-        unusual each spread is.
+        Per tag: the surprise, the distance from the level, whether it was read at all, how unusual
+        each spread is, and where the linear forecast goes from the last reading.
         """
-        before = np.concatenate([state["before"][None], ahead[:-1]])
+        before = np.concatenate([state["before"][None], path[:-1, :, 0]])
         surprise = np.nan_to_num((values - before) / self.size)
         last = features.recent[:, :, -1]
         distance = (last - features.level) / self.size
         unusual = log_spread(features.spread, self.size) - self.usual
+        ahead = (path - last[:, :, None]) / self.size[:, None]
         parts = [surprise, distance, np.isfinite(values) - 0.5]
         parts += list(np.moveaxis(np.clip(unusual, -FARTHEST, FARTHEST), 2, 0))
+        parts += list(np.moveaxis(ahead, 2, 0))
         return np.concatenate(parts, axis=1).astype(np.float32)
 
     def add(self, point: FloatArray, coefficients: FloatArray) -> FloatArray:
@@ -118,7 +122,7 @@ class Correction:
         fits = (
             size.shape == (tags,)
             and usual.shape == (tags, spreads)
-            and selective.inputs_ == inputs_of(tags, spreads)
+            and selective.inputs_ == inputs_of(tags, spreads, selective.horizon_)
             and selective.tags_ == tags
         )
         if not fits:
@@ -126,115 +130,16 @@ class Correction:
         return cls(selective, size, usual)
 
 
-def inputs_of(tags: int, spreads: int) -> int:
+def path_steps(horizon: int) -> IntArray:
+    """Return the steps (S,) at which the correction is shown the linear forecast, from 1."""
+    return np.unique(np.linspace(1, horizon, 4).astype(np.int64))
+
+
+def inputs_of(tags: int, spreads: int, horizon: int) -> int:
     """Return the columns of `Correction.inputs`."""
-    return tags * (3 + spreads)
+    return tags * (3 + spreads + len(path_steps(horizon)))
 
 
 def log_spread(spread: FloatArray, size: FloatArray) -> FloatArray:
     """Return the logarithm of spreads (n, M, P) in sizes; a still tag's is finite."""
     return np.log(spread / size[:, None] + 1e-3)
-
-
-def fit_correction(attempt: Attempt, series: Sequence[Series], seed: int) -> Correction | None:
-    """Return a correction of the attempt's forecast, or None where it does not earn its place."""
-    size = np.nanmedian(np.abs(attempt.residual), axis=(0, 1))
-    size = np.maximum(size, 1e-6 * attempt.scale)
-    usual = log_spread(attempt.spread, size).mean(axis=0)
-    selective = SelectiveResidual(ResidualConfig(), seed)
-    correction = Correction(selective, size, usual)
-    held = _HeldBack(attempt, series, size)
-    train, valid = held.rows()
-    if len(train) == 0 or len(valid) == 0:
-        return None
-    selective.fit(
-        np.concatenate([_inputs(correction, attempt.linear, one) for one in series]),
-        held,
-        train_rows=train,
-        valid_rows=valid,
-        starts=held.starts,
-        horizon=attempt.lesson.horizon,
-    )
-    return correction if selective.kept_ else None
-
-
-def corrected(
-    attempt: Attempt, series: Sequence[Series], correction: Correction
-) -> tuple[FloatArray, list[State]]:
-    """Return the attempt's residuals (k, H, M) less what the correction adds, and each asset's
-    state after its last row."""
-    residual, states, at = attempt.residual.copy(), [], 0
-    for one, kept in zip(series, attempt.kept, strict=True):
-        state = correction.start(attempt.linear.start)
-        for cut, features in _passes(attempt.linear, one):
-            ahead = attempt.linear.forecast(features, 1)[:, 0]
-            coefficients = correction.read(features, one.values[cut], ahead, state)
-            inside = kept[(kept >= cut.start) & (kept < cut.stop)] - cut.start
-            rows = slice(at, at + len(inside))
-            residual[rows] -= correction.add(np.zeros_like(residual[rows]), coefficients[inside])
-            at += len(inside)
-        states.append(state)
-    return residual, states
-
-
-def _inputs(correction: Correction, linear: LinearForecast, series: Series) -> NDArray[np.float32]:
-    """Return what the selective model reads of one asset, (n, F)."""
-    state: State = {"before": linear.start}
-    parts = []
-    for cut, features in _passes(linear, series):
-        ahead = linear.forecast(features, 1)[:, 0]
-        parts.append(correction.inputs(features, series.values[cut], ahead, state))
-        state["before"] = ahead[-1]
-    return np.concatenate(parts)
-
-
-def _passes(linear: LinearForecast, series: Series) -> Iterator[tuple[slice, Features]]:
-    """Yield the features of all rows of one asset, in pieces."""
-    memory = linear.memory
-    state = memory.init_state(linear.start)
-    for cut in chunks(len(series.values), row_floats(memory, series.values.shape[1], 0)):
-        rows = np.arange(cut.stop - cut.start)
-        yield (
-            cut,
-            memory.advance(
-                series.values[cut], series.elapsed[cut], state, rows=rows, gate=linear.gate
-            ),
-        )
-
-
-class _HeldBack:
-    """Residuals of the linear forecast at any rows of all assets, by weights that had not seen
-    them: what a correction is taught by and judged by."""
-
-    def __init__(self, attempt: Attempt, series: Sequence[Series], size: FloatArray) -> None:
-        self.attempt, self.series, self.size = attempt, series, size
-        self.block = np.concatenate(attempt.plans)
-        lengths = [len(one.values) for one in series]
-        self.starts = np.cumsum([0, *lengths[:-1]])
-
-    def rows(self) -> tuple[IntArray, IntArray]:
-        """Return the rows to learn from and, later, those to judge by."""
-        blocks = self.attempt.linears
-        judge = max(k for k in blocks if (self.block == k).any()) if blocks else 0
-        known = np.isin(self.block, list(blocks))
-        return np.flatnonzero(known & (self.block != judge)), np.flatnonzero(self.block == judge)
-
-    def __call__(self, origins: NDArray[Any]) -> NDArray[np.float32]:
-        """Return (k, H, M) residuals in sizes, NaN where a target is missing."""
-        horizon = self.attempt.lesson.horizon
-        out = np.empty((len(origins), horizon, len(self.size)), np.float32)
-        for start, one in zip(self.starts, self.series, strict=True):
-            truth = Targets.of(one.values, one.elapsed)
-            for cut, features in _passes(self.attempt.linear, one):
-                inside = (origins >= start + cut.start) & (origins < start + cut.stop)
-                for place, rows in self._by_block(origins, np.flatnonzero(inside)):
-                    linear = self.attempt.linears[place]
-                    at = origins[rows] - start - cut.start
-                    told = linear.forecast(features.at(at), horizon)
-                    out[rows] = (truth.after_all(origins[rows] - start, horizon) - told) / self.size
-        return out
-
-    def _by_block(self, origins: NDArray[Any], rows: IntArray) -> Iterator[tuple[int, IntArray]]:
-        block = self.block[origins[rows]]
-        for k in np.unique(block):
-            yield int(k), rows[block == k]

@@ -87,6 +87,7 @@ class ForecastModel:
         self.conformal = conformal
         self.correction = correction
         self.knots = KnotForecast(linear, conformal.dispersion.knots)
+        self.path = None if correction is None else correction.path(linear)
 
     def start(self) -> AssetState:
         """Return the state of an asset of which nothing has been read."""
@@ -177,10 +178,9 @@ class ForecastModel:
         self, features: Features, values: FloatArray, state: AssetState
     ) -> FloatArray:
         """Return the correction's coefficients (n, B, M), none of them without one."""
-        if self.correction is None:
+        if self.correction is None or self.path is None:
             return np.empty((len(values), 0, values.shape[1]))
-        ahead = self.linear.forecast(features, 1)[:, 0]
-        return self.correction.read(features, values, ahead, state.selective)
+        return self.correction.read(features, values, self.path(features), state.selective)
 
 
 class ForecastStream:

@@ -35,7 +35,7 @@ def corrected(readings: np.ndarray) -> SSMForecaster:
     model = SSMForecaster(horizon=12, season=24).fit(readings)
     linear, conformal = model._model.linear, model._model.conformal
     spreads = len(linear.memory.spread_tau)
-    columns = inputs_of(2, spreads)
+    columns = inputs_of(2, spreads, 12)
     rng = np.random.default_rng(0)
     rows = np.arange(400)
     config = ResidualConfig(
