@@ -93,7 +93,7 @@ def selective_scan(
         step = delta if delta_bias is None else delta + delta_bias
         step = F.softplus(step) if delta_softplus else step
         return fixed_scan(u, step, A, B, C, D_skip, z, initial_state)
-    if chosen == "reference" or B.ndim == 2 or C.ndim == 2:
+    if chosen == "reference" or (chosen == "triton" and 2 in (B.ndim, C.ndim)):
         return selective_scan_ref(
             *tensors[:8],
             delta_softplus=delta_softplus,

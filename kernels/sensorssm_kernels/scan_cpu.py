@@ -20,21 +20,19 @@ def scan_forward(
 ):
     """Return y, the last state and the chunk states that the backward starts from."""
     batch, length, dim = u.shape
-    states = round_up(B.shape[2], CPU_BLOCK)
     rows = locate_rows(u, CPU_CHUNK, lengths, cu_seqlens)
-    state = _pad_state(initial_state, len(rows.starts), states, round_up(dim, CPU_LANES))
-    shape = saved_shape("cpu", u.shape, A, B.shape[2], cu_seqlens)
+    inputs = _inputs(rows, u, delta, A, B, C, D_skip, z, delta_bias, softplus)
+    state = _pack(initial_state, len(rows.starts), dim, B.shape[-1])
+    shape = saved_shape("cpu", u.shape, A, B.shape[-1], cu_seqlens)
     saved = state.new_empty(shape if keep else (0, *shape[1:]))
     y = (torch.empty if lengths is None else torch.zeros)(batch * length, dim)
-    arrays = _arrays(rows, u, delta, A, B, C, D_skip, z, delta_bias, softplus)
     outputs = [x.numpy() for x in (y, state, saved)]
-    strips = state.shape[2] // CPU_LANES
-    share(
-        lambda first, last: loops.forward(first, last, *arrays, *outputs, keep),
-        len(rows.starts) * strips,
-        least=_least_jobs(length * states),
+    _share_strips(
+        lambda row, part, *strips: loops.forward(row, *strips, inputs, *outputs, keep),
+        state.shape[:2],
+        work=length * state.shape[2],
     )
-    return y.view(u.shape).to(u.dtype), _crop_state(state, B.shape[2], dim), saved
+    return y.view(u.shape).to(u.dtype), _unpack(state, dim, B.shape[-1]), saved
 
 
 def scan_backward(
@@ -42,64 +40,92 @@ def scan_backward(
     u, delta, A, B, C, D_skip, z, delta_bias, initial_state, lengths, cu_seqlens, softplus,
 ):  # fmt: skip
     """Return the gradients of u, delta, A, B, C, D_skip, z, delta_bias and the initial state."""
-    batch, length, dim = u.shape
-    tokens, states, width = batch * length, saved.shape[1], saved.shape[2]
+    (batch, length, dim), states = u.shape, B.shape[-1]
+    tokens = batch * length
     rows = locate_rows(u, CPU_CHUNK, lengths, cu_seqlens)
-    count, strips = len(rows.starts), width // CPU_LANES
-    parts = _count_parts(count, strips)
-    carry = _pad_state(grad_state, count, states, width)
+    inputs = _inputs(rows, u, delta, A, B, C, D_skip, z, delta_bias, softplus)
+    carry = _pack(grad_state, len(rows.starts), dim, states)
+    count, strips, size, _ = carry.shape
     fresh = torch.zeros if lengths is not None else torch.empty
-    grad_u, grad_delta, grad_z = (fresh(tokens, dim) for _ in range(3))
-    grad_A = torch.zeros(count, states, width) if A.ndim == 2 else torch.zeros(count, width)
-    grad_B, grad_C = (fresh(parts, tokens, states) for _ in range(2))
-    grad_skip, grad_bias = (torch.zeros(count, width) for _ in range(2))
-    *arrays, softened = _arrays(rows, u, delta, A, B, C, D_skip, z, delta_bias, softplus)
-    inputs = [*arrays, softened, saved.numpy(), _stream(grad_y).numpy()]
-    grads = (grad_u, grad_delta, grad_z, grad_A, grad_B, grad_C, grad_skip, grad_bias, carry)
-    outputs = [x.numpy() for x in grads]
+    parts = _count_parts(count, strips)
+    per_channel = [torch.zeros(count, strips * CPU_LANES) for _ in range(3)]
+    grads = loops.Grads(
+        u=fresh(tokens, dim),
+        delta=fresh(tokens, dim),
+        z=fresh(0 if z is None else tokens, dim),
+        A=torch.zeros_like(carry) if A.ndim == 2 else per_channel[2],
+        B=fresh(parts, tokens, size) if B.ndim == 3 else torch.zeros_like(carry),
+        C=fresh(parts, tokens, size) if C.ndim == 3 else torch.zeros_like(carry),
+        skip=per_channel[0],
+        bias=per_channel[1],
+        carry=carry,
+    )
+    arrays = loops.Grads(*(x.numpy() for x in grads))
+    given = saved.numpy(), _stream(grad_y).numpy()
+    _share_strips(
+        lambda row, part, *strips: loops.backward(row, part, *strips, inputs, *given, arrays),
+        (count, strips),
+        work=2 * length * size,
+    )
 
-    def work(first: int, last: int) -> None:
-        for job in range(first, last):
-            row, part = divmod(job, parts)
-            edges = strips * part // parts, strips * (part + 1) // parts
-            loops.backward(row, row + 1, part, *edges, *inputs, *outputs)
+    def shared(like: Tensor, grad: Tensor) -> Tensor:
+        """Add up over rows or parts what all of them share."""
+        total = grad.sum(0)
+        if grad.ndim == 4:
+            total = _unpack(total[None], dim, states)[0]
+        return total[..., : like.shape[-1]].reshape(like.shape).to(like.dtype)
 
-    share(work, count * parts, least=_least_jobs(2 * length * states * strips))
-    total_A = grad_A.sum(0)[..., :dim]
     return (
-        grad_u.view(u.shape).to(u.dtype),
-        grad_delta.view(delta.shape).to(delta.dtype),
-        (total_A[: A.shape[1]].t().contiguous() if A.ndim == 2 else total_A).to(A.dtype),
-        grad_B.sum(0)[:, : B.shape[2]].reshape(B.shape).to(B.dtype),
-        grad_C.sum(0)[:, : C.shape[2]].reshape(C.shape).to(C.dtype),
-        None if D_skip is None else grad_skip.sum(0)[:dim].to(D_skip.dtype),
-        None if z is None else grad_z.view(z.shape).to(z.dtype),
-        None if delta_bias is None else grad_bias.sum(0)[:dim].to(delta_bias.dtype),
-        None if initial_state is None
-        else _crop_state(carry, B.shape[2], dim).to(initial_state.dtype),
-    )  # fmt: skip
+        grads.u.view(u.shape).to(u.dtype),
+        grads.delta.view(delta.shape).to(delta.dtype),
+        shared(A, grads.A),
+        shared(B, grads.B),
+        shared(C, grads.C),
+        None if D_skip is None else shared(D_skip, grads.skip),
+        None if z is None else grads.z.view(z.shape).to(z.dtype),
+        None if delta_bias is None else shared(delta_bias, grads.bias),
+        None if initial_state is None else _unpack(carry, dim, states).to(initial_state.dtype),
+    )
 
 
-def _arrays(rows: Rows, u, delta, A, B, C, D_skip, z, delta_bias, softplus: bool) -> tuple:
-    """Return the arguments the loops share, as flat float32 arrays."""
-    dim, states = u.shape[2], round_up(B.shape[2], CPU_BLOCK)
+def _inputs(rows: Rows, u, delta, A, B, C, D_skip, z, delta_bias, softplus: bool) -> loops.Inputs:
+    """Return what the loops read, as flat float32 arrays."""
+    dim, states = u.shape[2], B.shape[-1]
     width = round_up(dim, CPU_LANES)
-    rates = (A.detach().float() * LOG2E).t() if A.ndim == 2 else A.detach().float()[None] * LOG2E
-    rates = F.pad(rates, (0, width - dim, 0, states - rates.shape[0] if A.ndim == 2 else 0))
-    rates = rates.contiguous() if A.ndim == 2 else rates[0].contiguous()
-    inner = (0, states - B.shape[2])
+    rates = A.detach().float() * LOG2E
     tensors = (
-        _stream(u),
-        _stream(delta),
-        rates,
-        _stream(F.pad(B.detach(), inner)),
-        _stream(F.pad(C.detach(), inner)),
+        *(rows.starts, rows.lengths, rows.chunk_at),
+        *(_stream(u), _stream(delta)),
+        _fixed(rates, dim, states) if A.ndim == 2 else _channels(rates, dim, width),
+        *(_stream(_pad(x, states)) if x.ndim == 3 else _fixed(x, dim, states) for x in (B, C)),
         _channels(D_skip, dim, width),
         _stream(u if z is None else z),
         _channels(delta_bias, dim, width),
     )
-    places = (rows.starts, rows.lengths, rows.chunk_at)
-    return *(x.numpy() for x in (*places, *tensors)), z is not None, softplus
+    return loops.Inputs(*(x.numpy() for x in tensors), gated=z is not None, softened=softplus)
+
+
+def _share_strips(run, sizes: tuple[int, int], *, work: int) -> None:
+    """Call ``run(row, part, first strip, last strip)`` for every strip of every row.
+
+    A row is cut in parts of its channels only when rows are fewer than threads: each part adds up
+    gradients of B and C of its own. `work` is that of one strip, in vectors.
+    """
+    rows, strips = sizes
+    parts = _count_parts(rows, strips)
+
+    def jobs(first: int, last: int) -> None:
+        for job in range(first, last):
+            row, part = divmod(job, parts)
+            run(row, part, strips * part // parts, strips * (part + 1) // parts)
+
+    share(jobs, rows * parts, least=_least_jobs(work * strips // parts))
+
+
+def _pad(matrix: Tensor, states: int) -> Tensor:
+    """Return B or C with its states filled up to whole tiles."""
+    more = round_up(states, CPU_BLOCK) - states
+    return F.pad(matrix.detach(), (0, more)) if more else matrix
 
 
 def _stream(x: Tensor) -> Tensor:
@@ -113,16 +139,24 @@ def _channels(x: Tensor | None, dim: int, width: int) -> Tensor:
     return F.pad(x.detach().float(), (0, width - dim)).contiguous()
 
 
-def _pad_state(state: Tensor | None, rows: int, states: int, width: int) -> Tensor:
-    """Return (rows, D, N) as a fresh (rows, states, width) tensor, states before channels."""
-    padded = torch.zeros(rows, states, width)
+def _pack(state: Tensor | None, rows: int, dim: int, states: int) -> Tensor:
+    """Return (rows, D, N) strip by strip: a fresh (rows, strips, N, 16) tensor, zeros around."""
+    width, size = round_up(dim, CPU_LANES), round_up(states, CPU_BLOCK)
+    packed = torch.zeros(rows, width // CPU_LANES, size, CPU_LANES)
     if state is not None:
-        padded[:, : state.shape[2], : state.shape[1]] = state.detach().transpose(1, 2)
-    return padded
+        padded = F.pad(state.detach().float(), (0, size - states, 0, width - dim))
+        packed.copy_(padded.unflatten(1, packed.shape[1::2]).transpose(2, 3))
+    return packed
 
 
-def _crop_state(state: Tensor, states: int, dim: int) -> Tensor:
-    return state[:, :states, :dim].transpose(1, 2).contiguous()
+def _unpack(packed: Tensor, dim: int, states: int) -> Tensor:
+    """Return (rows, strips, N, 16) as (rows, D, N)."""
+    return packed.transpose(2, 3).flatten(1, 2)[:, :dim, :states].contiguous()
+
+
+def _fixed(matrix: Tensor, dim: int, states: int) -> Tensor:
+    """Return a (D, N) matrix strip by strip, (strips, N, 16)."""
+    return _pack(matrix[None], 1, dim, states)[0]
 
 
 def _least_jobs(work: int) -> int:

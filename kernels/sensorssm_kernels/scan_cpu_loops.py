@@ -1,286 +1,319 @@
-"""The compiled loops of the CPU scan: strips of 16 channels, N vectors of state per strip.
+"""The compiled loops of the CPU scan: strips of 16 channels, tiles of 4 states.
 
-A strip's B and C are splats, so the forward has no horizontal sum. `width` is the channel count
-rounded up to whole strips; states, rates and per-channel vectors are padded to it, readings are
-not (their loads take the number of live lanes). Rates arrive times log2(e).
+A strip's B and C are splats, so the scan has no horizontal sum. A row is walked in chunks of
+CHUNK steps, of which each strip makes its way before the next chunk; within a chunk one tile of
+states goes from end to end in registers before the next tile. What belongs to states lies strip
+by strip, [strips, N, 16], so that a tile is 64 neighbouring floats. Readings are [tokens, D]:
+their loads take the number of live lanes, and the next chunk's lines are asked for ahead, for no
+prefetcher sees through the stride of D. Rates arrive times log2(e).
 """
 
 # pyright: reportCallIssue=false, reportArgumentType=false, reportGeneralTypeIssues=false
 # pyright: reportOperatorIssue=false, reportOptionalMemberAccess=false, reportIndexIssue=false
+# pyright: reportPossiblyUnboundVariable=false
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
-from sensorssm_kernels import simd
+from sensorssm_kernels import simd, simd_math
 from sensorssm_kernels.scan_plan import CPU_BLOCK as BLOCK
 from sensorssm_kernels.scan_plan import CPU_CHUNK as CHUNK
 from sensorssm_kernels.scan_plan import CPU_LANES as LANES
 
+Array = Any  # a numpy array in the loops, the tensor over the same memory around them
 LN2 = np.float32(0.6931471805599453)
+TILE = BLOCK * LANES
+# Where a chunk of one strip keeps its vectors, in one flat array: CHUNK vectors each.
+STEPS, DRIVES, OUTS, DECAYS, GRADS, GAINS, PULLS = (i * CHUNK * LANES for i in range(7))
+SCRATCH = 7 * CHUNK * LANES
 _OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "boundscheck": False}
 
 
-@njit(**_OPTIONS)
-def forward(
-    first, last, starts, lengths, chunk_at, u, delta, rates, B, C, skip, z, bias, gated, softened,
-    y, state, saved, keep,
-):  # fmt: skip
-    """Run jobs [first, last): one job is one strip of one row. `state` is updated in place."""
-    dim, states, width = u.shape[1], state.shape[1], state.shape[2]
-    strips = width // LANES
-    h = np.empty(states * LANES, np.float32)
-    rate = np.empty(states * LANES, np.float32)
-    for job in range(first, last):
-        row, d = job // strips, (job % strips) * LANES
-        live = min(LANES, dim - d)
-        home = row * states * width + d
-        for n in range(states):
-            simd.store(h, n * LANES, simd.load(state, home + n * width))
-            if rates.ndim == 2:
-                simd.store(rate, n * LANES, simd.load(rates, n * width + d))
-        for t in range(lengths[row]):
-            token = starts[row] + t
-            at = token * dim + d
-            if keep and t % CHUNK == 0:
-                where = (chunk_at[row] + t // CHUNK) * states * width + d
-                for n in range(states):
-                    simd.store(saved, where + n * width, simd.load(h, n * LANES))
-            step = simd.add(simd.load_live(delta, at, live), simd.load(bias, d))
-            if softened:
-                step = simd.softplus(step)
-            x = simd.load_live(u, at, live)
-            drive = simd.mul(step, x)
-            out = simd.mul(x, simd.load(skip, d))
-            if rates.ndim == 1:
-                shared = simd.exp2(simd.mul(step, simd.load(rates, d)))
-            for n in range(states):
-                if rates.ndim == 1:
-                    decay = shared
-                else:
-                    decay = simd.exp2(simd.mul(step, simd.load(rate, n * LANES)))
-                gain = simd.splat(B[token, n])
-                new = simd.fma(decay, simd.load(h, n * LANES), simd.mul(drive, gain))
-                simd.store(h, n * LANES, new)
-                out = simd.fma(new, simd.splat(C[token, n]), out)
-            if gated:
-                gate = simd.load_live(z, at, live)
-                out = simd.mul(out, simd.mul(gate, simd.sigmoid(gate)))
-            simd.store_live(y, at, live, out)
-        for n in range(states):
-            simd.store(state, home + n * width, simd.load(h, n * LANES))
+class Inputs(NamedTuple):
+    """What forward and backward read: float32 arrays, int64 places of the rows, and flags.
+
+    u, delta, z are [tokens, D]; rates [strips, N, 16], or [width] when all states share one; B and
+    C [tokens, N], or [strips, N, 16] when fixed in time; skip, bias [width].
+    """
+
+    starts: Array
+    lengths: Array
+    chunk_at: Array
+    u: Array
+    delta: Array
+    rates: Array
+    B: Array
+    C: Array
+    skip: Array
+    z: Array
+    bias: Array
+    gated: bool
+    softened: bool
+
+
+class Grads(NamedTuple):
+    """What the backward writes: readings like the inputs, the rest row by row or part by part.
+
+    B and C are [parts, tokens, N], or [rows, strips, N, 16] when fixed; `carry` comes in as the
+    gradient of the last state, [rows, strips, N, 16], and goes out as that of the initial one.
+    """
+
+    u: Array
+    delta: Array
+    z: Array
+    A: Array
+    B: Array
+    C: Array
+    skip: Array
+    bias: Array
+    carry: Array
 
 
 @njit(**_OPTIONS)
-def _recompute(
-    token, count, d, live, u, delta, rates, B, C, bias, skip, softened,
-    steps, drives, outs, decays, states, width,
-):  # fmt: skip
-    """Rerun one chunk of one strip from its saved state, which is in the first row of `states`."""
-    dim, size = u.shape[1], B.shape[1]
+def forward(row, strip_first, strip_last, x, y, state, saved, keep):
+    """Run some strips of one row. `state` is updated; `saved` gets each chunk's first, if kept."""
+    strips, size = state.shape[1], state.shape[2]
+    scratch = np.empty(SCRATCH, np.float32)
+    for chunk in range((x.lengths[row] + CHUNK - 1) // CHUNK):
+        token = x.starts[row] + chunk * CHUNK
+        count = min(CHUNK, x.lengths[row] - chunk * CHUNK)
+        for strip in range(strip_first, strip_last):
+            home = (row * strips + strip) * size * LANES
+            kept = ((x.chunk_at[row] + chunk) * strips + strip) * size * LANES
+            _prepare(token, count, strip, x, scratch, CHUNK)
+            for n in range(0, size, BLOCK):
+                h = simd.load_tile(state, home + n * LANES)
+                if keep:
+                    simd.store(saved, kept + n * LANES, h)
+                h = _advance(token, count, strip, n, x, scratch, h)
+                simd.store(state, home + n * LANES, h)
+            _write(token, count, strip, x, scratch, y)
+
+
+@njit(**_OPTIONS)
+def _prepare(token, count, strip, x, scratch, ahead):
+    """Fill a chunk's steps, drives (step times u), outs (what passes by the state), decays."""
+    dim, d = x.u.shape[1], strip * LANES
+    live = min(LANES, dim - d)
+    bias, skip = simd.load(x.bias, d), simd.load(x.skip, d)
+    for i in range(count):
+        at, to = (token + i) * dim + d, i * LANES
+        simd.prefetch(x.delta, at + ahead * dim)
+        simd.prefetch(x.u, at + ahead * dim)
+        step = simd.add(simd.load_live(x.delta, at, live), bias)
+        if x.softened:
+            step = simd_math.softplus(step)
+        u = simd.load_live(x.u, at, live)
+        simd.store(scratch, STEPS + to, step)
+        simd.store(scratch, DRIVES + to, simd.mul(step, u))
+        simd.store(scratch, OUTS + to, simd.mul(u, skip))
+        if x.rates.ndim == 1:
+            simd.store(scratch, DECAYS + to, simd_math.exp2(simd.mul(step, simd.load(x.rates, d))))
+
+
+@njit(**_OPTIONS)
+def _matrix(matrix, token, strip, n):
+    """Return a tile of B or C: splats of one token's floats, or channels of a fixed matrix."""
+    size = matrix.shape[1]
+    if matrix.ndim == 2:
+        return simd.spread(matrix, token * size + n)
+    return simd.load_tile(matrix, (strip * size + n) * LANES)
+
+
+@njit(**_OPTIONS)
+def _advance(token, count, strip, n, x, scratch, h):
+    """Walk one tile of states through a chunk: add to outs, return the last states."""
+    if x.rates.ndim == 3:
+        rate = simd.load_tile(x.rates, (strip * x.B.shape[1] + n) * LANES)
+    for i in range(count):
+        to = i * LANES
+        drive = simd.mul(simd.load(scratch, DRIVES + to), _matrix(x.B, token + i, strip, n))
+        if x.rates.ndim == 3:
+            h = simd.fma(simd_math.exp2(simd.mul(simd.load(scratch, STEPS + to), rate)), h, drive)
+        else:
+            h = simd.fma(simd.load(scratch, DECAYS + to), h, drive)
+        out = simd.dot(h, _matrix(x.C, token + i, strip, n), simd.load(scratch, OUTS + to))
+        simd.store(scratch, OUTS + to, out)
+    return h
+
+
+@njit(**_OPTIONS)
+def _write(token, count, strip, x, scratch, y):
+    """Gate the outs of a chunk and write them."""
+    dim, d = x.u.shape[1], strip * LANES
+    live = min(LANES, dim - d)
     for i in range(count):
         at = (token + i) * dim + d
-        step = simd.add(simd.load_live(delta, at, live), simd.load(bias, d))
-        if softened:
-            step = simd.softplus(step)
-        x = simd.load_live(u, at, live)
-        simd.store(steps, i * LANES, step)
-        simd.store(drives, i * LANES, simd.mul(step, x))
-        simd.store(outs, i * LANES, simd.mul(x, simd.load(skip, d)))
-        if rates.ndim == 1:
-            simd.store(decays, i * LANES, simd.exp2(simd.mul(step, simd.load(rates, d))))
-    row = size * LANES
-    for n in range(0, size, BLOCK):
-        h0 = simd.load(states, n * LANES)
-        h1 = simd.load(states, (n + 1) * LANES)
-        h2 = simd.load(states, (n + 2) * LANES)
-        h3 = simd.load(states, (n + 3) * LANES)
-        if rates.ndim == 2:
-            r0 = simd.load(rates, n * width + d)
-            r1 = simd.load(rates, (n + 1) * width + d)
-            r2 = simd.load(rates, (n + 2) * width + d)
-            r3 = simd.load(rates, (n + 3) * width + d)
+        out = simd.load(scratch, OUTS + i * LANES)
+        simd.prefetch_to_write(y, at + CHUNK * dim)
+        if x.gated:
+            simd.prefetch(x.z, at + CHUNK * dim)
+            z = simd.load_live(x.z, at, live)
+            out = simd.mul(out, simd.mul(z, simd_math.sigmoid(z)))
+        simd.store_live(y, at, live, out)
+
+
+@njit(**_OPTIONS)
+def backward(row, part, strip_first, strip_last, x, saved, grad_y, grads):
+    """Run the adjoint of some strips of one row, last chunk first.
+
+    The states of a chunk are rerun from its first, tile by tile, and walked back at once.
+    Gradients of B and C add up over the strips of the part, quarter by quarter of the lanes.
+    """
+    strips, size, tokens = grads.carry.shape[1], grads.carry.shape[2], x.u.shape[0]
+    scratch, sums = np.empty(SCRATCH, np.float32), np.empty((2, CHUNK * size * BLOCK), np.float32)
+    decays, path = np.empty(CHUNK * TILE, np.float32), np.empty(CHUNK * TILE, np.float32)
+    for chunk in range((x.lengths[row] + CHUNK - 1) // CHUNK - 1, -1, -1):
+        token = x.starts[row] + chunk * CHUNK
+        count = min(CHUNK, x.lengths[row] - chunk * CHUNK)
+        sums[:] = 0.0
+        for strip in range(strip_first, strip_last):
+            home = (row * strips + strip) * size * LANES
+            kept = ((x.chunk_at[row] + chunk) * strips + strip) * size * LANES
+            _prepare(token, count, strip, x, scratch, -CHUNK)
+            _ungate(token, count, strip, x, scratch, grad_y)
+            for n in range(0, size, BLOCK):
+                h = simd.load_tile(saved, kept + n * LANES)
+                _retrace(token, count, strip, n, home, x, scratch, decays, path, sums[1], grads, h)
+                _walk_back(token, count, strip, n, home, x, scratch, decays, path, sums[0], grads)
+            _finish(token, count, strip, row, x, scratch, grad_y, grads)
         for i in range(count):
-            t, step, x = token + i, simd.load(steps, i * LANES), simd.load(drives, i * LANES)
-            at, to = i * row + n * LANES, (i + 1) * row + n * LANES
-            b0, b1 = simd.splat(B[t, n]), simd.splat(B[t, n + 1])
-            b2, b3 = simd.splat(B[t, n + 2]), simd.splat(B[t, n + 3])
-            if rates.ndim == 2:
-                simd.store(decays, at, simd.exp2(simd.mul(step, r0)))
-                simd.store(decays, at + LANES, simd.exp2(simd.mul(step, r1)))
-                simd.store(decays, at + 2 * LANES, simd.exp2(simd.mul(step, r2)))
-                simd.store(decays, at + 3 * LANES, simd.exp2(simd.mul(step, r3)))
-                h0 = simd.fma(simd.load(decays, at), h0, simd.mul(x, b0))
-                h1 = simd.fma(simd.load(decays, at + LANES), h1, simd.mul(x, b1))
-                h2 = simd.fma(simd.load(decays, at + 2 * LANES), h2, simd.mul(x, b2))
-                h3 = simd.fma(simd.load(decays, at + 3 * LANES), h3, simd.mul(x, b3))
-            else:
-                shared = simd.load(decays, i * LANES)
-                h0 = simd.fma(shared, h0, simd.mul(x, b0))
-                h1 = simd.fma(shared, h1, simd.mul(x, b1))
-                h2 = simd.fma(shared, h2, simd.mul(x, b2))
-                h3 = simd.fma(shared, h3, simd.mul(x, b3))
-            simd.store(states, to, h0)
-            simd.store(states, to + LANES, h1)
-            simd.store(states, to + 2 * LANES, h2)
-            simd.store(states, to + 3 * LANES, h3)
-            out = simd.fma(h0, simd.splat(C[t, n]), simd.load(outs, i * LANES))
-            out = simd.fma(h1, simd.splat(C[t, n + 1]), out)
-            out = simd.fma(h2, simd.splat(C[t, n + 2]), out)
-            simd.store(outs, i * LANES, simd.fma(h3, simd.splat(C[t, n + 3]), out))
+            for n in range(0, size, BLOCK):
+                at, to = (i * size + n) * BLOCK, (part * tokens + token + i) * size + n
+                if x.B.ndim == 2:
+                    simd.store_sums(grads.B, to, simd.load(sums[0], at))
+                if x.C.ndim == 2:
+                    simd.store_sums(grads.C, to, simd.load(sums[1], at))
 
 
 @njit(**_OPTIONS)
-def _gate(token, count, d, live, dim, grad_y, z, gated, outs, grads, grad_z):
-    """Turn the gradient of y into that of the ungated output, kept in `grads`."""
-    one = simd.splat(np.float32(1.0))
+def _ungate(token, count, strip, x, scratch, grad_y):
+    """Fill a chunk's grads, those of the outs before the gate; gains and pulls begin at zero."""
+    dim, d = x.u.shape[1], strip * LANES
+    live, zero = min(LANES, dim - d), simd.splat(np.float32(0.0))
     for i in range(count):
-        at = (token + i) * dim + d
+        at, to = (token + i) * dim + d, i * LANES
+        simd.prefetch(grad_y, at - CHUNK * dim)
         grad = simd.load_live(grad_y, at, live)
-        if gated:
-            gate = simd.load_live(z, at, live)
-            half = simd.sigmoid(gate)
-            slope = simd.mul(half, simd.fma(gate, simd.sub(one, half), one))
-            out = simd.mul(grad, simd.load(outs, i * LANES))
-            simd.store_live(grad_z, at, live, simd.mul(out, slope))
-            grad = simd.mul(grad, simd.mul(gate, half))
-        simd.store(grads, i * LANES, grad)
-
-
-@njit(forceinline=True, **_OPTIONS)
-def _retreat(read, grad, carry, decay, before, after, drive, sum_B, sum_C, at):
-    """Walk one state one step back: return its adjoint, the new carry, d loss / d log decay."""
-    adjoint = simd.fma(simd.splat(read), grad, carry)
-    carry = simd.mul(decay, adjoint)
-    simd.store(sum_B, at, simd.fma(adjoint, drive, simd.load(sum_B, at)))
-    simd.store(sum_C, at, simd.fma(after, grad, simd.load(sum_C, at)))
-    return adjoint, carry, simd.mul(carry, before)
+        if x.gated:
+            simd.prefetch(x.z, at - CHUNK * dim)
+            z = simd.load_live(x.z, at, live)
+            grad = simd.mul(grad, simd.mul(z, simd_math.sigmoid(z)))
+        simd.store(scratch, GRADS + to, grad)
+        simd.store(scratch, GAINS + to, zero)
+        simd.store(scratch, PULLS + to, zero)
 
 
 @njit(**_OPTIONS)
-def _walk_back(
-    token, count, d, home, rates, B, C, steps, drives, grads, decays, states,
-    gains, pulls, carry, grad_A, sum_B, sum_C, width,
-):  # fmt: skip
-    """Run the adjoint recurrence of one chunk of one strip.
+def _retrace(token, count, strip, n, home, x, scratch, decays, path, sums, grads, h):
+    """Rerun a chunk of one tile: keep its decays and states, add to outs and to C's gradient."""
+    size, at_n = x.B.shape[1], home + n * LANES
+    if x.rates.ndim == 3:
+        rate = simd.load_tile(x.rates, (strip * size + n) * LANES)
+    if x.C.ndim == 3:
+        total = simd.load_tile(grads.C, at_n)
+    for i in range(count):
+        to = i * LANES
+        simd.store(path, i * TILE, h)
+        drive = simd.mul(simd.load(scratch, DRIVES + to), _matrix(x.B, token + i, strip, n))
+        if x.rates.ndim == 3:
+            decay = simd_math.exp2(simd.mul(simd.load(scratch, STEPS + to), rate))
+            simd.store(decays, i * TILE, decay)
+            h = simd.fma(decay, h, drive)
+        else:
+            h = simd.fma(simd.load(scratch, DECAYS + to), h, drive)
+        out = simd.dot(h, _matrix(x.C, token + i, strip, n), simd.load(scratch, OUTS + to))
+        simd.store(scratch, OUTS + to, out)
+        read = simd.mul(h, simd.load(scratch, GRADS + to))
+        if x.C.ndim == 3:
+            total = simd.add(total, read)
+        else:
+            _add_quarters(sums, (i * size + n) * BLOCK, read)
+    if x.C.ndim == 3:
+        simd.store(grads.C, at_n, total)
 
-    gains[i] becomes sum_n adjoint B, the gradient of the drive; pulls[i] the gradient of the step
+
+@njit(**_OPTIONS)
+def _add_quarters(sums, at, tile):
+    simd.store(sums, at, simd.add(simd.load(sums, at), simd.quarter_sums(tile)))
+
+
+@njit(**_OPTIONS)
+def _walk_back(token, count, strip, n, home, x, scratch, decays, path, sums, grads):
+    """Run the adjoint recurrence of a chunk of one tile.
+
+    A gain gathers sum_n adjoint B, the gradient of the drive; a pull the gradient of the step
     through the decay, times log2(e) (shared decays: before the multiplication with the rate).
     """
-    size = B.shape[1]
-    row = size * LANES
-    zero = simd.splat(np.float32(0.0))
-    for i in range(count):
-        simd.store(gains, i * LANES, zero)
-        simd.store(pulls, i * LANES, zero)
-    for n in range(size):
-        at_n = home + n * width
-        back = simd.load(carry, at_n)
-        total = zero
-        if rates.ndim == 2:
-            rate = simd.load(rates, n * width + d)
-            total = simd.load(grad_A, at_n)
-        for k in range(count):
-            i = count - 1 - k
-            t, at = token + i, i * row + n * LANES
-            if rates.ndim == 2:
-                decay = simd.load(decays, at)
-            else:
-                decay = simd.load(decays, i * LANES)
-            grad = simd.load(grads, i * LANES)
-            adjoint, back, slope = _retreat(
-                C[t, n], grad, back, decay, simd.load(states, at), simd.load(states, at + row),
-                simd.load(drives, i * LANES), sum_B, sum_C, at,
-            )  # fmt: skip
-            gain = simd.fma(adjoint, simd.splat(B[t, n]), simd.load(gains, i * LANES))
-            simd.store(gains, i * LANES, gain)
-            pull = simd.load(pulls, i * LANES)
-            if rates.ndim == 2:
-                total = simd.fma(slope, simd.load(steps, i * LANES), total)
-                simd.store(pulls, i * LANES, simd.fma(slope, rate, pull))
-            else:
-                simd.store(pulls, i * LANES, simd.add(slope, pull))
-        simd.store(carry, at_n, back)
-        if rates.ndim == 2:
-            simd.store(grad_A, at_n, total)
+    size, at_n = x.B.shape[1], home + n * LANES
+    carry = simd.load_tile(grads.carry, at_n)
+    if x.rates.ndim == 3:
+        rate = simd.load_tile(x.rates, (strip * size + n) * LANES)
+        total = simd.load_tile(grads.A, at_n)
+    if x.B.ndim == 3:
+        total_B = simd.load_tile(grads.B, at_n)
+    for i in range(count - 1, -1, -1):
+        to = i * LANES
+        read = simd.mul(_matrix(x.C, token + i, strip, n), simd.load(scratch, GRADS + to))
+        adjoint = simd.add(read, carry)
+        driven = simd.mul(adjoint, simd.load(scratch, DRIVES + to))
+        if x.B.ndim == 3:
+            total_B = simd.add(total_B, driven)
+        else:
+            _add_quarters(sums, (i * size + n) * BLOCK, driven)
+        gain = simd.dot(adjoint, _matrix(x.B, token + i, strip, n), simd.load(scratch, GAINS + to))
+        simd.store(scratch, GAINS + to, gain)
+        before, pull = simd.load_tile(path, i * TILE), simd.load(scratch, PULLS + to)
+        if x.rates.ndim == 3:
+            carry = simd.mul(simd.load_tile(decays, i * TILE), adjoint)
+            slope = simd.mul(carry, before)
+            total = simd.fma(slope, simd.load(scratch, STEPS + to), total)
+            simd.store(scratch, PULLS + to, simd.dot(slope, rate, pull))
+        else:
+            carry = simd.mul(simd.load(scratch, DECAYS + to), adjoint)
+            simd.store(scratch, PULLS + to, simd.dot(carry, before, pull))
+    simd.store(grads.carry, at_n, carry)
+    if x.rates.ndim == 3:
+        simd.store(grads.A, at_n, total)
+    if x.B.ndim == 3:
+        simd.store(grads.B, at_n, total_B)
 
 
 @njit(**_OPTIONS)
-def _finish(
-    token, count, d, live, row, u, delta, rates, bias, skip, softened, steps, grads, gains, pulls,
-    grad_u, grad_delta, grad_A, grad_skip, grad_bias, width,
-):  # fmt: skip
-    """Write the gradients of the readings of one chunk of one strip; add up those of channels."""
-    dim, ln2, at_row = u.shape[1], simd.splat(LN2), row * width + d
-    total_skip, total_bias = simd.load(grad_skip, at_row), simd.load(grad_bias, at_row)
+def _finish(token, count, strip, row, x, scratch, grad_y, grads):
+    """Write the gradients of the readings of a chunk; add up those of the strip's channels."""
+    dim, d, one = x.u.shape[1], strip * LANES, simd.splat(np.float32(1.0))
+    live, at_row, ln2 = min(LANES, dim - d), row * len(x.skip) + d, simd.splat(LN2)
+    bias, skip = simd.load(x.bias, d), simd.load(x.skip, d)
+    total_skip, total_bias = simd.load(grads.skip, at_row), simd.load(grads.bias, at_row)
     for i in range(count):
-        at = (token + i) * dim + d
-        x, grad = simd.load_live(u, at, live), simd.load(grads, i * LANES)
-        step, gain = simd.load(steps, i * LANES), simd.load(gains, i * LANES)
-        pull = simd.load(pulls, i * LANES)
-        if rates.ndim == 1:
-            total = simd.load(grad_A, at_row)
-            simd.store(grad_A, at_row, simd.fma(pull, step, total))
-            pull = simd.mul(pull, simd.load(rates, d))
-        slope = simd.fma(pull, ln2, simd.mul(gain, x))
-        if softened:
-            raw = simd.add(simd.load_live(delta, at, live), simd.load(bias, d))
-            slope = simd.mul(slope, simd.sigmoid(raw))
-        simd.store_live(grad_delta, at, live, slope)
-        out = simd.fma(gain, step, simd.mul(grad, simd.load(skip, d)))
-        simd.store_live(grad_u, at, live, out)
+        at, to = (token + i) * dim + d, i * LANES
+        u, grad = simd.load_live(x.u, at, live), simd.load(scratch, GRADS + to)
+        step, gain = simd.load(scratch, STEPS + to), simd.load(scratch, GAINS + to)
+        pull = simd.load(scratch, PULLS + to)
+        if x.rates.ndim == 1:
+            simd.store(grads.A, at_row, simd.fma(pull, step, simd.load(grads.A, at_row)))
+            pull = simd.mul(pull, simd.load(x.rates, d))
+        slope = simd.fma(pull, ln2, simd.mul(gain, u))
+        if x.softened:
+            slope = simd.mul(
+                slope, simd_math.sigmoid(simd.add(simd.load_live(x.delta, at, live), bias))
+            )
+        simd.prefetch_to_write(grads.delta, at - CHUNK * dim)
+        simd.prefetch_to_write(grads.u, at - CHUNK * dim)
+        simd.store_live(grads.delta, at, live, slope)
+        simd.store_live(grads.u, at, live, simd.fma(gain, step, simd.mul(grad, skip)))
         total_bias = simd.add(total_bias, slope)
-        total_skip = simd.fma(grad, x, total_skip)
-    simd.store(grad_skip, at_row, total_skip)
-    simd.store(grad_bias, at_row, total_bias)
-
-
-@njit(**_OPTIONS)
-def backward(
-    first, last, part, strip_first, strip_last, starts, lengths, chunk_at, u, delta, rates, B, C,
-    skip, z, bias, gated, softened, saved, grad_y,
-    grad_u, grad_delta, grad_z, grad_A, grad_B, grad_C, grad_skip, grad_bias, carry,
-):  # fmt: skip
-    """Run rows [first, last) of the adjoint for some strips, last chunk first.
-
-    `carry` comes in as the gradient of the last state and goes out as that of the initial one.
-    Gradients of B and C add up lane by lane over the strips of a chunk, then over the lanes.
-    """
-    dim, size, width = u.shape[1], carry.shape[1], carry.shape[2]
-    block = CHUNK * size * LANES
-    states, decays = np.empty(block + size * LANES, np.float32), np.empty(block, np.float32)
-    sum_B, sum_C = np.empty(block, np.float32), np.empty(block, np.float32)
-    scratch = np.empty((6, CHUNK * LANES), np.float32)
-    steps, drives, outs = scratch[0], scratch[1], scratch[2]
-    grads, gains, pulls = scratch[3], scratch[4], scratch[5]
-    for row in range(first, last):
-        for k in range((lengths[row] + CHUNK - 1) // CHUNK):
-            chunk = (lengths[row] + CHUNK - 1) // CHUNK - 1 - k
-            token = starts[row] + chunk * CHUNK
-            count = min(CHUNK, lengths[row] - chunk * CHUNK)
-            sum_B[:] = 0.0
-            sum_C[:] = 0.0
-            for strip in range(strip_first, strip_last):
-                d = strip * LANES
-                live, home = min(LANES, dim - d), row * size * width + d
-                kept = (chunk_at[row] + chunk) * size * width + d
-                for n in range(size):
-                    simd.store(states, n * LANES, simd.load(saved, kept + n * width))
-                _recompute(
-                    token, count, d, live, u, delta, rates, B, C, bias, skip, softened,
-                    steps, drives, outs, decays, states, width,
-                )  # fmt: skip
-                _gate(token, count, d, live, dim, grad_y, z, gated, outs, grads, grad_z)
-                _walk_back(
-                    token, count, d, home, rates, B, C, steps, drives, grads, decays, states,
-                    gains, pulls, carry, grad_A, sum_B, sum_C, width,
-                )  # fmt: skip
-                _finish(
-                    token, count, d, live, row, u, delta, rates, bias, skip, softened, steps,
-                    grads, gains, pulls, grad_u, grad_delta, grad_A, grad_skip, grad_bias, width,
-                )  # fmt: skip
-            for i in range(count):
-                for n in range(size):
-                    at = (i * size + n) * LANES
-                    grad_B[part, token + i, n] = simd.lane_sum(simd.load(sum_B, at))
-                    grad_C[part, token + i, n] = simd.lane_sum(simd.load(sum_C, at))
+        total_skip = simd.fma(grad, u, total_skip)
+        if x.gated:
+            z = simd.load_live(x.z, at, live)
+            half = simd_math.sigmoid(z)
+            slope = simd.mul(half, simd.fma(z, simd.sub(one, half), one))
+            out = simd.mul(simd.load_live(grad_y, at, live), simd.load(scratch, OUTS + to))
+            simd.prefetch_to_write(grads.z, at - CHUNK * dim)
+            simd.store_live(grads.z, at, live, simd.mul(out, slope))
+    simd.store(grads.skip, at_row, total_skip)
+    simd.store(grads.bias, at_row, total_bias)

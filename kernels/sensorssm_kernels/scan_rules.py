@@ -16,7 +16,8 @@ def _(info, in_dims, *arguments):
     """Batch over readings by making the batch larger; over parameters by a loop."""
     batched = {i for i, axis in enumerate(in_dims[:11]) if axis is not None}
     packed = arguments[10] is not None
-    if packed or not batched <= {*_STREAMS, _STATE}:
+    fixed = any(arguments[i].ndim - (i in batched) == 2 for i in (3, 4))  # B or C of shape (D, N)
+    if packed or fixed or not batched <= {*_STREAMS, _STATE}:
         return _loop(scan_op, info.batch_size, in_dims, arguments), (0, 0, 0)
     folded = list(arguments)
     for i in (*_STREAMS, _STATE):

@@ -1,8 +1,9 @@
-"""Sixteen float32 lanes for numba: a type over LLVM's ``<16 x float>``.
+"""Sixteen float32 lanes for numba: a type over LLVM's ``<16 x float>``, and tiles of four of them.
 
-LLVM lowers it to one AVX-512 register, two AVX registers or four NEON registers, so a loop written
-with it needs neither auto-vectorisation nor a compiler on the user's machine. Loads and stores
-take the number of live lanes: dead lanes read as 0 and are not written.
+LLVM lowers a vector to one AVX-512 register, two AVX registers or four NEON registers, so a loop
+written with it needs neither auto-vectorisation nor a compiler on the user's machine. A tile is
+a tuple of four; an operation of a tile and a vector meets every row with the vector. `load_live`
+and `store_live` take the number of live lanes: dead lanes read as 0 and are not written.
 """
 
 # pyright: reportCallIssue=false, reportArgumentType=false, reportGeneralTypeIssues=false
@@ -15,11 +16,12 @@ from numba.core import cgutils
 from numba.core.datamodel import models
 from numba.extending import intrinsic, register_model
 
+from sensorssm_kernels.scan_plan import CPU_BLOCK as BLOCK
 from sensorssm_kernels.scan_plan import CPU_LANES as LANES
 
 _FLOAT, _INT, _BIT = ir.FloatType(), ir.IntType(32), ir.IntType(1)
-_FLOATS = ir.VectorType(_FLOAT, LANES)
-_INTS = ir.VectorType(_INT, LANES)
+FLOATS = ir.VectorType(_FLOAT, LANES)
+INTS = ir.VectorType(_INT, LANES)
 _BITS = ir.VectorType(_BIT, LANES)
 _FAST = ("contract", "nsz", "arcp")  # not nnan: a NaN reading must stay a NaN
 
@@ -29,39 +31,62 @@ class _Lanes(types.Type):
         super().__init__(name="Lanes16f")
 
 
-_lanes = _Lanes()
+vector = _Lanes()
+tile = types.UniTuple(vector, BLOCK)
 
 
 @register_model(_Lanes)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager, kind) -> None:
-        super().__init__(manager, kind, _FLOATS)
+        super().__init__(manager, kind, FLOATS)
 
 
-def _all(value: float) -> ir.Constant:
-    return ir.Constant(_FLOATS, [ir.Constant(_FLOAT, value)] * LANES)
+def constant(value: float) -> ir.Constant:
+    return ir.Constant(FLOATS, [ir.Constant(_FLOAT, value)] * LANES)
 
 
-def _all_int(value: int) -> ir.Constant:
-    return ir.Constant(_INTS, [ir.Constant(_INT, value)] * LANES)
+def int_constant(value: int) -> ir.Constant:
+    return ir.Constant(INTS, [ir.Constant(_INT, value)] * LANES)
 
 
-def _call(builder, name: str, args: list, result=_FLOATS):
+def call_ir(builder, name: str, args: list, result=FLOATS):
     kind = ir.FunctionType(result, [x.type for x in args])
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
 
 
 def _address(context, builder, kind, array, index):
     data = context.make_array(kind)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), _FLOATS.as_pointer())
+    return builder.bitcast(builder.gep(data, [index]), FLOATS.as_pointer())
+
+
+def _rows(builder, value) -> list:
+    """Return the vectors of one operand: itself, or the four of a tile."""
+    if isinstance(value.type, ir.VectorType):
+        return [value]
+    return [builder.extract_value(value, i) for i in range(BLOCK)]
+
+
+def _join(builder, rows: list):
+    if len(rows) == 1:
+        return rows[0]
+    joined = ir.Constant(ir.ArrayType(FLOATS, BLOCK), ir.Undefined)
+    for i, row in enumerate(rows):
+        joined = builder.insert_value(joined, row, i)
+    return joined
 
 
 def _live_mask(builder, live):
     live = builder.trunc(live, _INT)
-    row = builder.insert_element(ir.Constant(_INTS, ir.Undefined), live, ir.Constant(_INT, 0))
-    row = builder.shuffle_vector(row, row, _all_int(0))
-    lane = ir.Constant(_INTS, [ir.Constant(_INT, i) for i in range(LANES)])
+    row = builder.insert_element(ir.Constant(INTS, ir.Undefined), live, ir.Constant(_INT, 0))
+    row = builder.shuffle_vector(row, row, int_constant(0))
+    lane = ir.Constant(INTS, [ir.Constant(_INT, i) for i in range(LANES)])
     return builder.icmp_signed("<", lane, row)
+
+
+def _splat_ir(builder, value):
+    empty = ir.Constant(FLOATS, ir.Undefined)
+    one = builder.insert_element(empty, value, ir.Constant(_INT, 0))
+    return builder.shuffle_vector(one, empty, int_constant(0))
 
 
 @intrinsic
@@ -73,19 +98,74 @@ def load(typing, array, index):
         value.align = 4
         return value
 
-    return _lanes(array, types.int64), generate
+    return vector(array, types.int64), generate
+
+
+@intrinsic
+def load_tile(typing, array, index):
+    """Return 4 times 16 floats from flat element `index` of a C-contiguous float32 array."""
+
+    def generate(context, builder, signature, args):
+        rows = []
+        for i in range(BLOCK):
+            at = builder.add(args[1], ir.Constant(args[1].type, i * LANES))
+            row = builder.load(_address(context, builder, signature.args[0], args[0], at))
+            row.align = 4
+            rows.append(row)
+        return _join(builder, rows)
+
+    return tile(array, types.int64), generate
+
+
+@intrinsic
+def spread(typing, array, index):
+    """Return a tile of four splats: the floats from flat element `index` on."""
+
+    def generate(context, builder, signature, args):
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        rows = []
+        for i in range(BLOCK):
+            at = builder.add(args[1], ir.Constant(args[1].type, i))
+            value = builder.load(builder.gep(data, [at]))
+            rows.append(_splat_ir(builder, value))
+        return _join(builder, rows)
+
+    return tile(array, types.int64), generate
 
 
 @intrinsic
 def store(typing, array, index, value):
-    """Write 16 floats at flat element `index` of a C-contiguous float32 array."""
+    """Write a vector, or the rows of a tile one after another, from flat element `index` on."""
 
     def generate(context, builder, signature, args):
-        where = _address(context, builder, signature.args[0], args[0], args[1])
-        builder.store(args[2], where).align = 4
+        for i, row in enumerate(_rows(builder, args[2])):
+            at = builder.add(args[1], ir.Constant(args[1].type, i * LANES))
+            where = _address(context, builder, signature.args[0], args[0], at)
+            builder.store(row, where).align = 4
         return context.get_dummy_value()
 
-    return types.void(array, types.int64, _lanes), generate
+    return types.void(array, types.int64, value), generate
+
+
+def _prefetch(write: int):
+    @intrinsic
+    def operation(typing, array, index):
+        """Ask for the cache line of flat element `index`, which may lie outside."""
+
+        def generate(context, builder, signature, args):
+            data = context.make_array(signature.args[0])(context, builder, args[0]).data
+            where = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
+            kind = ir.FunctionType(ir.VoidType(), [where.type, _INT, _INT, _INT])
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            builder.call(function, [where, *(ir.Constant(_INT, i) for i in (write, 2, 1))])
+            return context.get_dummy_value()
+
+        return types.void(array, types.int64), generate
+
+    return operation
+
+
+prefetch, prefetch_to_write = _prefetch(0), _prefetch(1)
 
 
 @intrinsic
@@ -96,9 +176,9 @@ def load_live(typing, array, index, live):
         where = _address(context, builder, signature.args[0], args[0], args[1])
         mask = _live_mask(builder, args[2])
         name = "llvm.masked.load.v16f32.p0v16f32"
-        return _call(builder, name, [where, ir.Constant(_INT, 4), mask, _all(0.0)])
+        return call_ir(builder, name, [where, ir.Constant(_INT, 4), mask, constant(0.0)])
 
-    return _lanes(array, types.int64, types.int64), generate
+    return vector(array, types.int64, types.int64), generate
 
 
 @intrinsic
@@ -109,10 +189,10 @@ def store_live(typing, array, index, live, value):
         where = _address(context, builder, signature.args[0], args[0], args[1])
         mask = _live_mask(builder, args[2])
         name = "llvm.masked.store.v16f32.p0v16f32"
-        _call(builder, name, [args[3], where, ir.Constant(_INT, 4), mask], ir.VoidType())
+        call_ir(builder, name, [args[3], where, ir.Constant(_INT, 4), mask], ir.VoidType())
         return context.get_dummy_value()
 
-    return types.void(array, types.int64, types.int64, _lanes), generate
+    return types.void(array, types.int64, types.int64, vector), generate
 
 
 @intrinsic
@@ -120,44 +200,40 @@ def splat(typing, value):
     """Return `value` in every lane."""
 
     def generate(context, builder, signature, args):
-        empty = ir.Constant(_FLOATS, ir.Undefined)
-        one = builder.insert_element(empty, args[0], ir.Constant(_INT, 0))
-        return builder.shuffle_vector(one, empty, _all_int(0))
+        return _splat_ir(builder, args[0])
 
-    return _lanes(types.float32), generate
+    return vector(types.float32), generate
 
 
-@intrinsic
-def lane_sum(typing, value):
-    """Return the sum of the 16 lanes."""
+def each(builder, function, *operands):
+    """Apply a function of vectors to vectors and tiles; a vector meets every row of a tile."""
+    rows = [_rows(builder, x) for x in operands]
+    count = max(map(len, rows))
+    rows = [x * (count // len(x)) for x in rows]
+    return _join(builder, [function(*row) for row in zip(*rows, strict=True)])
 
-    def generate(context, builder, signature, args):
-        kind = ir.FunctionType(_FLOAT, [_FLOAT, _FLOATS])
-        name = "llvm.vector.reduce.fadd.v16f32"
-        reduce = cgutils.get_or_insert_function(builder.module, kind, name)
-        zero = ir.Constant(_FLOAT, 0.0)
-        return builder.call(reduce, [zero, args[0]], fastmath=("reassoc", "nsz"))
 
-    return types.float32(_lanes), generate
+def _widest(*kinds):
+    return tile if tile in kinds else vector
 
 
 def _binary(name: str):
     @intrinsic
     def operation(typing, x, y):
         def generate(context, builder, signature, args):
-            return getattr(builder, name)(args[0], args[1], flags=_FAST)
+            return each(builder, lambda a, b: getattr(builder, name)(a, b, flags=_FAST), *args)
 
-        return _lanes(_lanes, _lanes), generate
+        return _widest(x, y)(x, y), generate
 
     return operation
 
 
-add, sub, mul, div = _binary("fadd"), _binary("fsub"), _binary("fmul"), _binary("fdiv")
+add, sub, mul = _binary("fadd"), _binary("fsub"), _binary("fmul")
 
 
-def _fma_ir(builder, x, y, z):
+def fma_ir(builder, x, y, z):
     # fmuladd, not fma: a chip without a fused instruction gets two, never a library call.
-    return _call(builder, "llvm.fmuladd.v16f32", [x, y, z])
+    return call_ir(builder, "llvm.fmuladd.v16f32", [x, y, z])
 
 
 @intrinsic
@@ -165,75 +241,65 @@ def fma(typing, x, y, z):
     """Return x y + z."""
 
     def generate(context, builder, signature, args):
-        return _fma_ir(builder, *args)
+        return each(builder, lambda a, b, c: fma_ir(builder, a, b, c), *args)
 
-    return _lanes(_lanes, _lanes, _lanes), generate
-
-
-def _polynomial(builder, x, coefficients):
-    value = _all(coefficients[0])
-    for coefficient in coefficients[1:]:
-        value = _fma_ir(builder, value, x, _all(coefficient))
-    return value
-
-
-def _exp2_ir(builder, x):
-    # fcmp/select, not minnum and maxnum: those would turn a NaN into the bound.
-    x = builder.select(builder.fcmp_ordered("<", x, _all(-126.0)), _all(-126.0), x)
-    x = builder.select(builder.fcmp_ordered(">", x, _all(128.0)), _all(128.0), x)
-    # Adding 1.5 * 2**23 rounds to an integer; no fast flags here: this rounding must survive.
-    rounded = builder.fadd(x, _all(12582912.0))
-    rest = builder.fsub(x, builder.fsub(rounded, _all(12582912.0)))
-    exponent = builder.shl(builder.bitcast(rounded, _INTS), _all_int(23))
-    # Minimax on [-0.5, 0.5], relative error 2e-7 in float32.
-    series = (1.535336188e-4, 1.339887440e-3, 9.618437357e-3, 5.550332471e-2, 2.402264791e-1)
-    power = _polynomial(builder, rest, (*series, 6.931472028e-1, 1.0))
-    return builder.bitcast(builder.add(builder.bitcast(power, _INTS), exponent), _FLOATS)
-
-
-def _negative_exp_ir(builder, x):
-    """exp(-|x|)."""
-    size = _call(builder, "llvm.fabs.v16f32", [x])
-    return _exp2_ir(builder, builder.fmul(size, _all(-1.4426950408889634)))
+    return _widest(x, y, z)(x, y, z), generate
 
 
 @intrinsic
-def exp2(typing, x):
-    """Return 2**x, relative error 2e-7; 2**-126 below -126 and infinity above 128."""
+def dot(typing, x, y, start):
+    """Return start plus the sum over the rows of two tiles."""
 
     def generate(context, builder, signature, args):
-        return _exp2_ir(builder, args[0])
+        total = args[2]
+        for a, b in zip(_rows(builder, args[0]), _rows(builder, args[1]), strict=True):
+            total = fma_ir(builder, a, b, total)
+        return total
 
-    return _lanes(_lanes), generate
+    return vector(tile, tile, vector), generate
 
 
-@intrinsic
-def softplus(typing, x):
-    """Return log(1 + exp(x)) as max(x, 0) + 2 atanh(e / (2 + e)), e = exp(-|x|).
+def _shuffle(builder, a, b, lanes: list[int]):
+    mask = ir.Constant(ir.VectorType(_INT, len(lanes)), [ir.Constant(_INT, i) for i in lanes])
+    return builder.shuffle_vector(a, b, mask)
 
-    No threshold and no overflow; relative error 2e-7 also where the result is tiny.
+
+def _add_halves(builder, a, b, width: int):
+    """Return the two halves of every 4 lanes of a added up, beside those of b.
+
+    With width 1 lanes 0, 1 and 2, 3 are the halves of a, and a and b alternate lane by lane; with
+    width 2 they alternate two by two. Nothing crosses 128 bits, where a shuffle is cheap.
     """
-
-    def generate(context, builder, signature, args):
-        e = _negative_exp_ir(builder, args[0])
-        ratio = builder.fdiv(e, builder.fadd(_all(2.0), e))
-        square = builder.fmul(ratio, ratio)
-        odd = (2 / 13, 2 / 11, 2 / 9, 2 / 7, 2 / 5, 2 / 3, 2.0)
-        series = _polynomial(builder, square, odd)
-        negative = builder.fcmp_ordered("<", args[0], _all(0.0))
-        return _fma_ir(builder, ratio, series, builder.select(negative, _all(0.0), args[0]))
-
-    return _lanes(_lanes), generate
+    near = [k + source for k in range(0, 2, width) for source in (0, LANES)]
+    near = [q + x + w for q in range(0, LANES, 4) for x in near for w in range(width)]
+    far = [x + 2 for x in near]
+    return builder.fadd(_shuffle(builder, a, b, near), _shuffle(builder, a, b, far), flags=_FAST)
 
 
 @intrinsic
-def sigmoid(typing, x):
-    """Return 1 / (1 + exp(-x)) without overflow."""
+def quarter_sums(typing, x):
+    """Return the sums of each row's 4 quarters; lane 4 q + k is quarter q of row k."""
 
     def generate(context, builder, signature, args):
-        e = _negative_exp_ir(builder, args[0])
-        negative = builder.fcmp_ordered("<", args[0], _all(0.0))
-        numerator = builder.select(negative, e, _all(1.0))
-        return builder.fdiv(numerator, builder.fadd(_all(1.0), e))
+        a, b, c, d = _rows(builder, args[0])
+        return _add_halves(builder, _add_halves(builder, a, b, 1), _add_halves(builder, c, d, 1), 2)
 
-    return _lanes(_lanes), generate
+    return vector(x), generate
+
+
+@intrinsic
+def store_sums(typing, array, index, sums):
+    """Write the 4 sums over quarters of `quarter_sums` from flat element `index` on."""
+
+    def generate(context, builder, signature, args):
+        quarters = [
+            _shuffle(builder, args[2], args[2], list(range(q, q + 4))) for q in range(0, 16, 4)
+        ]
+        low, high = (builder.fadd(*quarters[i : i + 2], flags=_FAST) for i in (0, 2))
+        total = builder.fadd(low, high, flags=_FAST)
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        where = builder.bitcast(builder.gep(data, [args[1]]), total.type.as_pointer())
+        builder.store(total, where).align = 4
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, vector), generate

@@ -53,6 +53,29 @@ def test_state_sizes(backend: str, states: int, form: str) -> None:
     compare(scan_arguments(2, 11, 11, states, form=form, device=device_of(backend)), backend)
 
 
+@pytest.mark.parametrize(("form", "fixed"), [("full", "B C"), ("shared", "B")])
+def test_matrices_fixed_in_time(form: str, fixed: str) -> None:
+    """B or C of shape (D, N) beside selective steps, on the CPU: time that passes unevenly."""
+    x = scan_arguments(3, 35, 21, 6, form=form)
+    fresh = scan_arguments(1, 21, 6, 6, form=form, seed=1)
+    compare(x | {name: fresh[name][0] for name in fixed.split()}, "cpu")
+
+
+def test_fixed_matrices_in_padded_and_packed_rows() -> None:
+    """Fixed B and C add up over rows of different lengths, an empty one among them."""
+    x = scan_arguments(4, 35, 6, 4)
+    fixed = {"B": x["B"][0, :6], "C": x["C"][1, :6]}
+    compare(x | fixed, "cpu", lengths=torch.tensor([35, 16, 0, 1]))
+    x = scan_arguments(1, 40, 6, 4, rows=4)
+    compare(x | fixed, "cpu", cu_seqlens=torch.tensor([0, 17, 17, 18, 40]))
+
+
+@pytest.mark.parametrize("form", ["full", "shared"])
+def test_a_thousand_steps(form: str) -> None:
+    """Errors do not grow over 1,000 steps, with channels in three strips."""
+    compare(scan_arguments(2, 1000, 37, 16, form=form), "cpu")
+
+
 @pytest.mark.parametrize(
     "drop",
     [
