@@ -27,6 +27,8 @@ LAYERS = ("selective", "fixed", "lstm", "attention")
 MODELS = ("ssm", "seasonal_naive", "ewma", "dlinear", *LAYERS)
 #: What a model costs: seconds of its fit, microseconds to read one row online, bytes of state.
 COSTS = ("fit_s", "step_us", "state_bytes")
+#: Against the first model: the statistic of Diebold and Mariano, negative where this one is better.
+VERSUS = "dm"
 
 #: Rows that are streamed to time a step, and those before them that only warm up.
 _TIMED, _WARM = 200, 20
@@ -34,7 +36,7 @@ _TIMED, _WARM = 200, 20
 
 @dataclass(frozen=True)
 class CompareReport:
-    """One row an asset, model and horizon: means of `METRICS` over the origins, and `COSTS`."""
+    """One row an asset, model and horizon: means of `METRICS` over the origins, `VERSUS`, `COSTS`."""
 
     origins: int
     table: pl.DataFrame
@@ -42,15 +44,17 @@ class CompareReport:
 
     def summary(self) -> pl.DataFrame:
         """Return means over the assets, one row a horizon and model, in the order compared."""
+        # Assets are independent, so their statistics add up as normal numbers do (Stouffer).
+        versus = pl.col(VERSUS).sum() / pl.len().sqrt()
         return self.table.group_by("horizon", "model", maintain_order=True).agg(
-            pl.col(*METRICS, *COSTS).mean()
+            pl.col(*METRICS).mean(), versus, pl.col(*COSTS).mean()
         )
 
     def metric_rows(self, run: str) -> pl.DataFrame:
         """Return the report as rows of the table of metrics."""
         wide = self.table.with_columns(pl.col("state_bytes").cast(pl.Float64))
         rows = wide.unpivot(
-            [*METRICS, *COSTS], index=["asset", "model", "horizon"], variable_name="metric"
+            [*METRICS, VERSUS, *COSTS], index=["asset", "model", "horizon"], variable_name="metric"
         )
         named = pl.format("{} at {}", "metric", "horizon")
         rows = rows.drop_nulls("value").with_columns(metric=named, run=pl.lit(run))
@@ -82,29 +86,36 @@ def run(
     if recipe.forecast is None:
         return None
     assets, parts, origins, skill = assets_of(store), [], 0, Skill()
-    cases = [(a, h, m) for a in assets for h in _horizons(recipe) for m in models]
-    for number, (asset, horizon, model) in enumerate(cases):
-        progress("comparing models", number, len(cases))
+    cases = [(a, h) for a in assets for h in _horizons(recipe)]
+    for number, (asset, horizon) in enumerate(cases):
         readings = readings_of(store, asset)
         spans = spans_of(recipe.split, readings[TIME], asset)
-        row, watched = _judge(recipe, readings, spans, model, horizon)
+        fitted, costs = {}, []
+        for at, model in enumerate(models):
+            progress("comparing models", number * len(models) + at, len(cases) * len(models))
+            fitted[model], cost = _fitted(recipe, readings, spans, model, horizon)
+            costs.append({"asset": asset, "horizon": horizon} | cost)
+        judged = _judged(recipe, readings, spans, fitted, horizon)
         if horizon == max(_horizons(recipe)):
-            skill.add(asset, model, watched)
-        origins += row.pop("origins") if model == models[0] else 0
-        parts.append({"asset": asset, "model": model, "horizon": horizon, **row})
-    progress("comparing models", len(cases), len(cases))
-    kept = ["asset", "model", "horizon", *METRICS, *COSTS]
+            for model, watched in fitted.items():
+                skill.add(asset, model, watched)
+        origins += judged["origins"][0]
+        rows = [dict(zip(judged, row, strict=True)) for row in zip(*judged.values(), strict=True)]
+        parts += [row | cost for row, cost in zip(rows, costs, strict=True)]
+    progress("comparing models", len(cases) * len(models), len(cases) * len(models))
+    kept = ["asset", "model", "horizon", *METRICS, VERSUS, *COSTS]
     table = pl.DataFrame(parts, infer_schema_length=None).select(kept)
     return CompareReport(origins, table, skill)
 
 
 def as_text(report: CompareReport) -> str:
     """Return the comparison as a table, a row for each model."""
-    several = report.table["horizon"].n_unique() > 1
+    several, first = report.table["horizon"].n_unique() > 1, report.table["model"][0]
     rows = [
         [
             f"{row['model']} at {row['horizon']}" if several else row["model"],
             *(f"{row[name]:.3f}" for name in ("mase", "pinball", "mse", "mae")),
+            f"{row[VERSUS]:+.1f}" if row["model"] != first else "",
             f"{row['coverage']:.1%}",
             f"{row['fit_s']:.1f}",
             "" if row["step_us"] is None else f"{row['step_us']:.0f}",
@@ -112,12 +123,13 @@ def as_text(report: CompareReport) -> str:
         ]
         for row in report.summary().iter_rows(named=True)
     ]
-    head = ["forecast", "MASE", "pinball", "MSE", "MAE", "in 80 % band"]
+    head = ["forecast", "MASE", "pinball", "MSE", "MAE", f"DM to {first}", "in 80 % band"]
     costs = ["fit s", "us a step", "state bytes"]
     steps = " or ".join(str(h) for h in report.table["horizon"].unique(maintain_order=True))
     return (
         f"Forecasts of {steps} steps from {report.origins:,} origins (errors in spreads of each "
-        f"tag: less is better; the band should hold 80 %)\n{as_table([*head, *costs], rows)}"
+        f"tag: less is better; the band should hold 80 %; a DM beyond -2 or +2 is better or worse "
+        f"than {first} by more than luck)\n{as_table([*head, *costs], rows)}"
     )
 
 
@@ -126,13 +138,10 @@ def _horizons(recipe: Recipe) -> list[int]:
     return recipe.forecast.horizons or [recipe.forecast.horizon]
 
 
-def _judge(
+def _fitted(
     recipe: Recipe, readings: pl.DataFrame, spans: Spans, model: str, horizon: int
-) -> tuple[dict[str, Any], Watched]:
-    """Return the metrics and the costs of one model on one asset, and the model, watched."""
-    from sensorssm.evaluation import backtest
-
-    assert recipe.forecast is not None
+) -> tuple[Watched, dict[str, Any]]:
+    """Return one model, fitted on one asset and watched, and its costs."""
     learned, chosen = readings[: spans.fit], readings[spans.fit : spans.valid]
     makers = _makers(recipe, horizon)
     begun = perf_counter()
@@ -141,9 +150,18 @@ def _judge(
     fitted = makers[model]().fit(learned, **later)
     costs = {"fit_s": perf_counter() - begun} | _costs_online(fitted, readings)
     tags = [name for name in readings.columns if name != TIME]
-    watched = Watched(InSpreads.of(fitted, learned), tags)
-    judged = backtest(
-        watched,
+    return Watched(InSpreads.of(fitted, learned), tags), costs
+
+
+def _judged(
+    recipe: Recipe, readings: pl.DataFrame, spans: Spans, fitted: dict[str, Any], horizon: int
+) -> dict[str, list[Any]]:
+    """Return the metrics of fitted models on one asset's test span, columns of a table."""
+    from sensorssm.evaluation import backtest
+
+    assert recipe.forecast is not None
+    return backtest(
+        fitted,
         readings[: spans.test],
         horizon=horizon,
         first=spans.valid - 1,
@@ -151,8 +169,6 @@ def _judge(
         season=recipe.baselines.season,
         batch=2048,
     )
-    metrics = {name: values[0] for name, values in judged.items() if name != "model"}
-    return metrics | costs, watched
 
 
 def _makers(recipe: Recipe, horizon: int) -> dict[str, Callable[[], Any]]:

@@ -73,6 +73,9 @@ def test_every_model_is_judged_on_the_same_origins(recipe: Path) -> None:
     errors = {row["model"]: row["mase"] for row in rows.iter_rows(named=True)}
     assert all(np.isfinite(error) for error in errors.values())
     assert min(errors["ssm"], errors["dlinear"]) < errors["seasonal_naive"] < errors["ewma"]
+    versus = {row["model"]: row["dm"] for row in rows.iter_rows(named=True)}
+    assert versus["ssm"] == 0.0  # against itself
+    assert versus["ewma"] > 2.0  # a wave's mean is surely worse
     state = {row["model"]: row["state_bytes"] for row in rows.iter_rows(named=True)}
     assert state["dlinear"] == 336 * 8  # the window, one tag, in float64
     assert state["attention"] > state["lstm"]
@@ -89,7 +92,7 @@ def test_the_command_prints_the_table_and_keeps_its_figures(recipe: Path) -> Non
 
     store = Store(recipe.with_name("results"), read_only=True)
     metrics = store.read_metrics()
-    assert {"mase at 4", "fit_s at 12", "state_bytes at 4"} <= set(metrics["metric"])
+    assert {"mase at 4", "dm at 12", "fit_s at 12", "state_bytes at 4"} <= set(metrics["metric"])
     assert store.read_runs()["status"].to_list() == ["DONE"] * 2
 
 
