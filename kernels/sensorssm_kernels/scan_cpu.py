@@ -3,6 +3,8 @@
 # pyright: reportCallIssue=false
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -105,7 +107,7 @@ def _inputs(rows: Rows, u, delta, A, B, C, D_skip, z, delta_bias, softplus: bool
     return loops.Inputs(*(x.numpy() for x in tensors), gated=z is not None, softened=softplus)
 
 
-def _share_strips(run, sizes: tuple[int, int], *, work: int) -> None:
+def _share_strips(run, sizes: Sequence[int], *, work: int) -> None:
     """Call ``run(row, part, first strip, last strip)`` for every strip of every row.
 
     A row is cut in parts of its channels only when rows are fewer than threads: each part adds up

@@ -29,14 +29,14 @@ def run_scan(*arguments) -> tuple[Tensor, Tensor]:
     The dispatcher of a registered operator takes longer than the kernels do at sensor sizes; plain
     eager calls go through an `autograd.Function` with the same two functions.
     """
-    if _is_watched(arguments[0]):
+    if is_watched(arguments[0]):
         return scan_op(*arguments)[:2]
     if arguments[12]:
         return _EagerScan.apply(*arguments)
     return _forward(*arguments)[:2]
 
 
-def _is_watched(tensor: Tensor) -> bool:
+def is_watched(tensor: Tensor) -> bool:
     """Return whether tracing, a transform, a dispatch mode or autocast must see the operator."""
     return (
         torch.compiler.is_compiling()
@@ -121,7 +121,7 @@ def _backward(ctx, grad_y, grad_state, _):
     *tensors, saved = ctx.saved_tensors
     if grad_y is None:
         grad_y = torch.zeros_like(tensors[0])
-    if torch.is_grad_enabled() or _is_watched(grad_y):
+    if torch.is_grad_enabled() or is_watched(grad_y):
         grads = scan_backward_op(
             grad_y.contiguous(), grad_state, saved, *tensors, ctx.softplus, ctx.backend
         )

@@ -18,11 +18,11 @@ def _(info, in_dims, *arguments):
     packed = arguments[10] is not None
     fixed = any(arguments[i].ndim - (i in batched) == 2 for i in (3, 4))  # B or C of shape (D, N)
     if packed or fixed or not batched <= {*_STREAMS, _STATE}:
-        return _loop(scan_op, info.batch_size, in_dims, arguments), (0, 0, 0)
+        return loop_slices(scan_op, info.batch_size, in_dims, arguments), (0, 0, 0)
     folded = list(arguments)
     for i in (*_STREAMS, _STATE):
         if arguments[i] is not None:
-            folded[i] = _front(arguments[i], in_dims[i], info.batch_size).flatten(0, 1)
+            folded[i] = bring_front(arguments[i], in_dims[i], info.batch_size).flatten(0, 1)
     if arguments[9] is not None:
         folded[9] = arguments[9].repeat(info.batch_size)
     outputs = scan_op(*folded)
@@ -32,11 +32,11 @@ def _(info, in_dims, *arguments):
 @scan_backward_op.register_vmap
 def _(info, in_dims, *arguments):
     """Loop: gradients of shared parameters must not add up over the batch."""
-    grads = _loop(scan_backward_op, info.batch_size, in_dims, arguments)
+    grads = loop_slices(scan_backward_op, info.batch_size, in_dims, arguments)
     return grads, [0] * len(grads)
 
 
-def _loop(op, size: int, in_dims, arguments):
+def loop_slices(op, size: int, in_dims, arguments):
     """Return the stacked outputs of `op` on each slice."""
     slices = [
         op(
@@ -51,7 +51,7 @@ def _loop(op, size: int, in_dims, arguments):
     return tuple(stacked) if isinstance(slices[0], tuple) else stacked
 
 
-def _front(tensor: Tensor, axis: int | None, size: int) -> Tensor:
+def bring_front(tensor: Tensor, axis: int | None, size: int) -> Tensor:
     """Return the tensor with its batched axis first, repeated when it has none."""
     return tensor.expand(size, *tensor.shape) if axis is None else tensor.movedim(axis, 0)
 
