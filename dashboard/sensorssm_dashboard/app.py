@@ -15,8 +15,8 @@ from pathlib import Path
 import streamlit as st
 
 from sensorssm_dashboard import live
-from sensorssm_dashboard.theme import CSS, MARK, WORDMARK
-from sensorssm_dashboard.views import alarms, asset, overview, runs
+from sensorssm_dashboard.theme import CSS, MARK, wordmark
+from sensorssm_dashboard.views import alarms, asset, models, overview, runs
 from sensorssm_pipelines.store import Store
 
 _DEFAULT = "runs/demo"
@@ -29,7 +29,7 @@ def main() -> None:
     path = _store_path()
     chosen = st.navigation(_pages(path), position="top")
     st.html(CSS)
-    st.logo(WORDMARK)
+    st.logo(wordmark(st.context.theme.type))
     chosen.run()
 
 
@@ -59,6 +59,7 @@ def _pages(path: Path) -> list[st.Page]:
         st.Page(on(overview.page), title="Overview", default=True),
         st.Page(on(asset.page), title="Asset", url_path="asset"),
         st.Page(on(alarms.page), title="Alarms", url_path="alarms"),
+        st.Page(on(models.page), title="Models", url_path="models"),
         st.Page(on(runs.page), title="Runs", url_path="runs"),
     ]
 

@@ -9,14 +9,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-INK: Final = "#22282c"  # readings and text
-QUIET: Final = "#6a7377"  # axes, captions
-FAINT: Final = "#d3d7d9"  # grid lines, borders
-PAPER: Final = "#fbfcfc"  # the face of a chart or a tile
-SLATE: Final = "#3f6478"  # what the model expects
-MIST: Final = "#b9cbd5"  # where it expects the reading to lie
-LIMIT: Final = "#8d2f35"  # the threshold
-LABEL: Final = "#7a6a99"  # ground truth, written by a person
+
+def _by_scheme(light: str, dark: str) -> str:
+    """Return a colour that the browser picks by the page's scheme, in CSS and in SVG alike."""
+    return f"light-dark({light}, {dark})"
+
+
+INK: Final = _by_scheme("#22282c", "#e4e8ea")  # readings and text
+QUIET: Final = _by_scheme("#6a7377", "#98a2a7")  # axes, captions
+FAINT: Final = _by_scheme("#d3d7d9", "#3b4348")  # grid lines, borders
+PAPER: Final = _by_scheme("#fbfcfc", "#1d2326")  # the face of a chart or a tile
+SLATE: Final = _by_scheme("#3f6478", "#8fb6ca")  # what the model expects
+MIST: Final = _by_scheme("#b9cbd5", "#3c5563")  # where it expects the reading to lie
+LIMIT: Final = _by_scheme("#8d2f35", "#e27d83")  # the threshold
+LABEL: Final = _by_scheme("#7a6a99", "#a99acd")  # ground truth, written by a person
+BLAME: Final = _by_scheme("#a8591c", "#e3a063")  # a tag's share of the score
+
+#: Lines beside each other: the one that matters, then muted ones that no alarm has.
+SERIES: Final = (INK, "#4a8ea8", "#9a7d58", "#8a7aab", "#5f9578", "#9aa3a8", "#ad6b86", "#657792")
 
 
 @dataclass(frozen=True)

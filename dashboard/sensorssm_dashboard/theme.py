@@ -12,17 +12,23 @@ MARK: Final = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
  stroke-width="2.2" stroke-linecap="round" stroke-linejoin="round"/>
 <circle cx="20" cy="7" r="2.6" fill="#c4262e"/></svg>"""
 
-WORDMARK: Final = MARK.replace('viewBox="0 0 32 32"', 'viewBox="0 0 158 32"').replace(
+_WORDMARK: Final = MARK.replace('viewBox="0 0 32 32"', 'viewBox="0 0 158 32"').replace(
     "</svg>",
     '<text x="42" y="23" font-family="Source Sans, Helvetica, Arial, sans-serif" font-size="22" textLength="110"'
-    ' font-weight="600" fill="#22282c">sensorssm</text></svg>',
+    ' font-weight="600" fill="INK">sensorssm</text></svg>',
 )
+
+
+def wordmark(scheme: str | None) -> str:
+    """Return the name as a picture for a scheme, "light" or "dark": a picture has no page's own."""
+    return _WORDMARK.replace("INK", "#e4e8ea" if scheme == "dark" else "#22282c")
+
 
 #: Constant text: nothing from a store ever enters it.
 CSS: Final = """
 <style>
 [data-testid="stMetric"], [data-testid="stGridCell"], [class*="st-key-tile"],
-[data-testid="stVegaLiteChart"] { background: #fbfcfc; border-radius: 4px; }
+[data-testid="stVegaLiteChart"] { background: light-dark(#fbfcfc, #1d2326); border-radius: 4px; }
 [data-testid="stMetric"] > div { padding: 0.4rem 0.8rem; }
 [data-testid="stAlertContainer"] { padding: 0.55rem 0.9rem; }
 [data-testid="stPageLink"] a { padding-left: 0; }

@@ -25,6 +25,7 @@ TAGS = (
     ("TI-101", "Cel", "Bearing temperature", 58.0, 4.0),
     ("VI-101", "mm/s", "Vibration", 2.1, 0.25),
 )
+BEHIND = ("SSMForecaster", "VI-101")
 BuildStore = Callable[..., Store]
 
 
@@ -79,6 +80,8 @@ def write_plant(
     for number, asset in enumerate(assets):
         _write_asset(store, asset, number, time, first_tag, scored)
     store.write_runs(_run(start, len(time) * len(assets)))
+    if scored:
+        _write_skill(store, assets)
     if process is not None:
         now = wall or datetime(2026, 3, 1, tzinfo=UTC)
         store.write_heartbeat(
@@ -203,6 +206,27 @@ def _write_results(
         )
     )
     _write_forecast(store, asset, rows, time)
+
+
+def _write_skill(store: Store, assets: tuple[str, ...]) -> None:
+    """Write a backtest in which the better model is behind on one tag: the vibration."""
+    steps, levels = range(1, 25), [round(0.1 * k, 1) for k in range(1, 10)]
+    models = {"SSMForecaster": 0.1, "EWMA": 0.15}
+    rows = [
+        (asset, model, tag, step, base * (step**0.3) * (2 if (model, tag) == BEHIND else 1))
+        for asset in assets
+        for model, base in models.items()
+        for tag, *_ in TAGS
+        for step in steps
+    ]
+    errors = pl.DataFrame(rows, schema=["asset", "model", "tag", "step", "pinball"], orient="row")
+    known = {"run": pl.lit("run-1"), "readings": pl.lit(200)}
+    store.write_skill(errors.with_columns(mae=pl.col("pinball") * 2.5, **known))
+    shares = [(a, m, t, q, q) for a in assets for m in models for t, *_ in TAGS for q in levels]
+    columns = ["asset", "model", "tag", "level", "below"]
+    store.write_calibration(
+        pl.DataFrame(shares, schema=columns, orient="row").with_columns(**known)
+    )
 
 
 def _write_forecast(store: Store, asset: str, rows: pl.DataFrame, time: pl.Series) -> None:

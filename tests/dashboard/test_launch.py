@@ -52,7 +52,11 @@ def test_the_theme_holds_only_what_streamlit_knows() -> None:
 
     theme = tomllib.loads(Path(settings(command("x"))["--theme.base"]).read_text())["theme"]
     known = set(config.get_config_options(force_reparse=False))
-    assert {f"theme.{key}" for key in theme} <= known
+    keys = {f"theme.{key}" for key, value in theme.items() if not isinstance(value, dict)}
+    for scheme in ("light", "dark"):
+        keys |= {f"theme.{scheme}.{key}" for key in theme[scheme]}
+    assert keys <= known
+    assert theme["light"].keys() == theme["dark"].keys()
 
 
 @pytest.mark.parametrize("module", ["sensorssm_dashboard", "sensorssm_dashboard.launch"])

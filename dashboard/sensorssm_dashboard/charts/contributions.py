@@ -65,25 +65,20 @@ def heat_map(shares: pl.DataFrame, span: style.Span) -> Any:
     cells = binned(shares, span)
     order = worst_first(shares)[:_ROWS]
     title = "Which tag: its share of the score, faded while the score is below its threshold"
-    scale = alt.Scale(domain=[0, 1], range=_SHADES, interpolate="rgb")
+    shade = alt.Scale(domain=[0, 1], range=[0, 1])
     when = style.WHEN.replace("datum.time", "datum.started")
     shown = style.tooltips({"blame": "Share, faded"}, ".0%")
     layers = [
         style.frame(span, title="UTC"),
         alt.Chart(cells)
         .transform_calculate(when=when)
-        .mark_rect()
+        .mark_rect(color=palette.BLAME)
         .encode(
             x=style.STARTED,
             x2="ended:T",
             y=style.category_axis("tag", None, sort=order),
-            color=alt.Color("blame:Q", scale=scale, legend=None),
-            # Closes the seams between neighbouring cells.
-            stroke=alt.Stroke("blame:Q", scale=scale, legend=None),
+            opacity=alt.Opacity("blame:Q", scale=shade, legend=None),
             tooltip=[*shown, alt.Tooltip("tag:N", title="Tag")],
         ),
     ]
     return style.finished(layers, 19 * max(len(order), 1), title)
-
-
-_SHADES: Final = [palette.PAPER, "#ecdcc6", "#c48a4a", "#6e3a08"]

@@ -8,19 +8,19 @@ from typing import Final
 import polars as pl
 import streamlit as st
 
-from sensorssm.names import unit_sign
 from sensorssm_dashboard import choose, data, health, live, text
 from sensorssm_dashboard.charts.contributions import blamed, heat_map, worst_first
 from sensorssm_dashboard.charts.forecast import fan
 from sensorssm_dashboard.charts.score import score
 from sensorssm_dashboard.charts.style import Span
 from sensorssm_dashboard.charts.trend import trend
+from sensorssm_dashboard.known import known
 from sensorssm_pipelines.store import Store
 
 _TAGS: Final = 12  # charts on one page, of the tags with the most blame
 _HORIZON: Final = timedelta(days=14)  # no forecast in the store looks further ahead
 _KEY: Final = (
-    "Dark: measured. Dashed: expected. Band: where 80 % of the readings were forecast to lie, one "
+    "Solid: measured. Dashed: expected. Band: where 80 % of the readings were forecast to lie, one "
     "step ahead. Shaded: alarm, in the colour of its priority; violet: known fault. "
     "The tag with the largest part in the score comes first."
 )
@@ -103,16 +103,10 @@ def _trends(
     st.caption(_KEY)
     grid = st.grid(columns=2, min_column_width=420, gap="small")
     for tag in worst_first(readings)[:_TAGS]:
-        unit, about = _known(store, asset, tag)
+        unit, about = known(store, asset, tag)
         title = f"{tag}  {about}".strip()
         chart = trend(readings.filter(tag=tag), span, title=title, unit=unit, spans=spans)
         grid.altair_chart(chart, theme=None, alt=f"{title}, measured and expected")
-
-
-def _known(store: Store, asset: str, tag: str) -> tuple[str, str]:
-    """Return a tag's unit as it is written, and what it measures."""
-    row = next(data.read(store, "tags", asset).filter(tag=tag).iter_rows(named=True), None)
-    return ("", "") if row is None else (unit_sign(row["unit"]), row["description"] or "")
 
 
 def _fans(store: Store, asset: str, end: datetime) -> None:
@@ -132,7 +126,7 @@ def _fans(store: Store, asset: str, end: datetime) -> None:
     )
     grid = st.grid(columns=2, min_column_width=420, gap="small")
     for tag in rows["tag"].unique(maintain_order=True).to_list()[:_TAGS]:
-        unit, about = _known(store, asset, tag)
+        unit, about = known(store, asset, tag)
         title = f"{tag}  {about}".strip()
         chart = fan(history.filter(tag=tag), rows.filter(tag=tag), title=title, unit=unit)
         grid.altair_chart(chart, theme=None, alt=f"{title}, forecast")
