@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from sensorssm_kernels.backends import choose_backend
+from sensorssm_kernels.conv_ops import run_conv
 from sensorssm_kernels.conv_ref import causal_conv_ref
 from sensorssm_kernels.errors import ArgumentError
 from sensorssm_kernels.scan_checks import STREAM_DTYPES, check_kind, check_rows, check_shape
@@ -18,6 +20,7 @@ def causal_conv(
     activation: str | None = "silu",
     lengths: Tensor | None = None,
     cu_seqlens: Tensor | None = None,
+    backend: str = "auto",
 ) -> tuple[Tensor, Tensor]:
     """Return ``y[t] = act(bias + sum_w weight[:, w] x[t - W + 1 + w])`` and the last readings.
 
@@ -32,6 +35,8 @@ def causal_conv(
     activation : {"silu", None}
     lengths, cu_seqlens
         Padded or packed rows, as in `selective_scan`.
+    backend : {"auto", "triton", "cpu", "reference"}
+        "auto" takes the fastest that can run; a name runs or raises.
 
     Returns
     -------
@@ -41,6 +46,7 @@ def causal_conv(
     Raises
     ------
     ArgumentError : an argument does not fit; it names the argument, what was found and wanted.
+    BackendError : the backend asked for cannot run this call.
     """
     check_kind("x", x, STREAM_DTYPES, x)
     if x.ndim != 3:
@@ -58,6 +64,9 @@ def causal_conv(
     if state is not None:
         check_kind("state", state, STREAM_DTYPES, x)
         check_shape("state", state, (rows, weight.shape[1] - 1, dim))
-    return causal_conv_ref(
-        x, weight, bias, state, activation=activation, lengths=lengths, cu_seqlens=cu_seqlens
-    )
+    chosen = choose_backend(backend, x, weight, bias, state)
+    if chosen == "reference":
+        return causal_conv_ref(
+            x, weight, bias, state, activation=activation, lengths=lengths, cu_seqlens=cu_seqlens
+        )
+    return run_conv(x, weight, bias, state, lengths, cu_seqlens, activation == "silu", chosen)
