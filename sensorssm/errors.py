@@ -6,7 +6,7 @@
     |- ShapeError        (ValueError)         arrays that do not fit together
     |- DataError         (ValueError)         readings or frames that cannot be used
     |- ConfigError       (ValueError)         a setting, a recipe key or a recipe value
-    |- UnknownTagError   (LookupError)        a tag the model was not fitted on
+    |- UnknownTagError   (LookupError, ValueError)  a tag the model was not fitted on
     |- ModelFileError    (ValueError)         a model folder that is damaged, foreign or hostile
     |- StoreError        (RuntimeError)       the result store cannot be read or written
     `- MissingFileError  (FileNotFoundError)  a path that does not exist
@@ -42,7 +42,7 @@ class ConfigError(SensorSSMError, ValueError):
         return cls(f"unknown key {key!r} in {where}.{hint} Known keys: {', '.join(sorted(known))}.")
 
 
-class UnknownTagError(SensorSSMError, LookupError):  # KeyError would quote the text
+class UnknownTagError(SensorSSMError, LookupError, ValueError):  # KeyError would quote the text
     """A tag the model was not fitted on."""
 
     @classmethod
@@ -54,6 +54,18 @@ class UnknownTagError(SensorSSMError, LookupError):  # KeyError would quote the 
             f"tag {tag!r} was not in the frame this model was fitted on "
             f"({len(known)} tags).{hint} List them with `model.tags_`."
         )
+
+    @classmethod
+    def for_columns(cls, found: Collection[str], known: Collection[str], reason: str) -> Self:
+        """Return the error for columns `found` that are not the `known` ones, after a `reason`."""
+        near = {
+            tag: get_close_matches(tag, set(known) - set(found), n=1)
+            for tag in found
+            if tag not in known
+        }
+        hints = [f"{tag!r} may be {names[0]!r}" for tag, names in near.items() if names]
+        hint = f"{'; '.join(hints)}. " if hints else ""
+        return cls(f"{reason.rstrip()}\n{hint}Wanted the columns {list(known)}, in this order.")
 
 
 class ModelFileError(SensorSSMError, ValueError):

@@ -144,6 +144,12 @@ def like(X: Any, columns: Mapping[str, ArrayLike]) -> Any:
     return nw.from_dict(data, backend=frame.implementation).to_native()
 
 
+def column_names(X: Any) -> tuple[str, ...]:
+    """Return the names of a frame's columns; none of an array's."""
+    frame = _as_frame(X)
+    return () if frame is None else tuple(frame.columns)
+
+
 def replaced(X: Any, columns: Mapping[str, ArrayLike]) -> Any:
     """Return the frame `X` with some of its columns replaced; for an array, stacked as (n, k)."""
     frame = _as_frame(X)

@@ -18,8 +18,8 @@ from safetensors.numpy import save as save_tensors
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from sensorssm.errors import DataError, MissingFileError, ModelFileError
-from sensorssm.frames import Window, open_table, window_of
+from sensorssm.errors import DataError, MissingFileError, ModelFileError, UnknownTagError
+from sensorssm.frames import Window, column_names, open_table, window_of
 
 SCHEMA = 1
 MAX_CONFIG_BYTES = 16 * 2**20
@@ -39,12 +39,17 @@ class WindowEstimator(BaseEstimator):
 
         Raises
         ------
-        ValueError : scikit-learn's own messages on shapes, names, infinite values
+        ValueError : scikit-learn's own messages on shapes and infinite values
+        UnknownTagError : a frame whose columns are not the fitted tags
         DataError : see `sensorssm.frames.open_table`
         """
         table = open_table(X, times=times, groups=groups)
         checks = {"dtype": np.float64, "ensure_all_finite": "allow-nan"} | checks
-        values = validate_data(self, table.data, reset=reset, **checks)
+        try:
+            values = validate_data(self, table.data, reset=reset, **checks)
+        except ValueError as error:
+            self._explain_columns(column_names(table.data), reset, error)
+            raise
         names = getattr(self, "feature_names_in_", None)
         fitted = None if reset else getattr(self, "period_s_", None)
         return window_of(
@@ -54,6 +59,13 @@ class WindowEstimator(BaseEstimator):
             period_s=fitted,
             regular=not reset and fitted is None,
         )
+
+    def _explain_columns(self, found: tuple[str, ...], reset: bool, reason: ValueError) -> None:
+        """Raise `UnknownTagError` where columns `found` explain why a frame was refused."""
+        fitted = getattr(self, "feature_names_in_", None)
+        if reset or fitted is None or not found or list(found) == list(fitted):
+            return
+        raise UnknownTagError.for_columns(found, self.tags_, str(reason)) from reason
 
     def _recall(self, config: Mapping[str, Any], count: int) -> None:
         """Take the names of `count` tags and the grid step from a model description, checked."""
