@@ -47,13 +47,15 @@ def fit_model(
     horizon: int,
     seasons: Sequence[tuple[int, ...]],
     lags: int,
+    gated: bool = True,
     selective: bool = False,
     seed: int = 0,
 ) -> Fit:
     """Fit the forecast of all assets in `series`, which share their tags.
 
     `seasons` are sets of seasons to try, the plainest first; the first that is not surely beaten
-    stays. `selective` tries a selective model on what the linear one leaves, and keeps it if it is better.
+    stays. `gated` tries to doubt spikes, `selective` a selective model on what the linear one leaves;
+    each is kept if it is better.
     """
     rows = [one.values[: one.trained] for one in series]
     start, scale = _level_and_scale(np.concatenate(rows))
@@ -69,7 +71,7 @@ def fit_model(
     ]
     with ThreadpoolController().limit(limits=1, user_api="blas"):
         # The products are small: a second thread waits longer than it works.
-        best = _best_attempt(lessons, series, scale)
+        best = _best_attempt(lessons, series, scale, gated)
     correction, residual, states = None, best.residual, [{} for _ in series]
     if selective and best.lesson.horizon == horizon:
         correction = fit_correction(best, series, seed)
@@ -86,10 +88,10 @@ def fit_model(
 
 
 def _best_attempt(
-    lessons: Sequence[Lesson], series: Sequence[Series], scale: FloatArray
+    lessons: Sequence[Lesson], series: Sequence[Series], scale: FloatArray, gated: bool
 ) -> Attempt:
-    """Learn each lesson; again with holes filled by what was learned, and with spikes distrusted,
-    where there are any; keep what does better on what was held back."""
+    """Learn each lesson; again with holes filled by what was learned, and, `gated`, with spikes
+    distrusted, where there are any; keep what does better on what was held back."""
     best = attempt(lessons[0], series, scale)
     for lesson in lessons[1:]:
         best = best.or_better(attempt(lesson, series, scale))
@@ -97,7 +99,7 @@ def _best_attempt(
     if holes > FEW_HOLES:
         filled = replace(best.lesson, guess=best.linear)
         best = best.or_better(attempt(filled, series, scale))
-    gate, doubted = distrust(best, series)
+    gate, doubted = distrust(best, series) if gated else (None, series)
     if gate is not None:
         gated = replace(best.lesson, guess=best.linear, gate=gate)
         best = best.or_better(attempt(gated, doubted, scale))

@@ -30,7 +30,7 @@ from sensorssm.estimators.stream import AssetState, ForecastModel, ForecastStrea
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-MEMORIES = ("fixed", "selective", "auto")
+MEMORIES = ("fixed", "gated", "selective", "auto")
 
 
 class SSMForecaster(Imputing, Explaining):
@@ -45,8 +45,9 @@ class SSMForecaster(Imputing, Explaining):
     ----------
     horizon : steps to forecast
     season : "auto", None, steps, or a list of steps such as [96, 672]
-    memory : "fixed"; "selective" adds a selective state space model on what the fixed one leaves,
-        where held-back blocks say so; "auto" decides the same
+    memory : "fixed" takes every reading in whole; "gated" doubts single spikes; "selective" adds a
+        selective state space model of all tags on what is left. Each only where held-back blocks
+        say so; "auto" is "selective"
     lags : raw readings the readout sees beside the memory
     period : grid step in seconds; by default the median step of the times
     random_state : seed of what is random; the fixed memory has nothing that is
@@ -69,7 +70,7 @@ class SSMForecaster(Imputing, Explaining):
         *,
         horizon: int = 96,
         season: Any = "auto",
-        memory: str = "fixed",
+        memory: str = "gated",
         lags: int = 8,
         period: float | None = None,
         random_state: int | None = 0,
@@ -121,7 +122,8 @@ class SSMForecaster(Imputing, Explaining):
             horizon=self.horizon_,
             seasons=[seasons[:1], seasons] if found else [seasons],
             lags=int(self.lags),
-            selective=self.memory != "fixed",
+            gated=self.memory != "fixed",
+            selective=self.memory in ("selective", "auto"),
             seed=0 if self.random_state is None else int(self.random_state),
         )
         self._model = fit.model
@@ -263,6 +265,16 @@ class SSMForecaster(Imputing, Explaining):
         check_is_fitted(self)
         gain = np.zeros(len(self.tags_)) if self._known is None else self._known.effect.gain
         return dict(zip(self.tags_, gain.tolist(), strict=True))
+
+    def listening(self, X: Any, *, times: Any = None, groups: Any = None) -> FloatArray:
+        """Return how far the memory takes each reading in, (n, M), from 0 to 1.
+
+        1 is in whole, 0 is missing; in between the gate doubts a reading that lies far from what
+        was forecast for it, until it has stayed there for a few rows. Nothing looks ahead.
+        """
+        records = self._records(X, times, groups)
+        linear = self._model.linear
+        return np.concatenate([linear.trust(own.values, own.elapsed) for own in records])
 
     @property
     def selective_gain_(self) -> float:

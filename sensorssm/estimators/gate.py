@@ -7,6 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorssm.estimators.selection import FEW_HORIZONS
+
+# A smaller improvement is not worth running a network at every reading.
+LEAST_GAIN = 0.005
+# One block in this many may be worse; where more are, they disagree.
+AGREEING = 6
+
 Rows = NDArray[np.intp]
 
 
@@ -60,10 +67,15 @@ def shrinkage(residual: NDArray, correction: NDArray) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Gain:
-    """Relative improvement in each judging block, of the pinball loss at 0.5 and of the square."""
+    """Relative improvement in each judging block, of the pinball loss at 0.5 and of the square.
+
+    `horizons` is how many of them fit side by side into the judging rows: of a few, the standard
+    error over the blocks tells too little.
+    """
 
     absolute: NDArray[np.float64]
     square: NDArray[np.float64]
+    horizons: float = np.inf
 
     @property
     def mean(self) -> float:
@@ -72,13 +84,20 @@ class Gain:
 
     @property
     def is_earned(self) -> bool:
-        """Whether the mean is above zero by one standard error, with the square no worse."""
+        """Whether the mean is worth having and above zero by one standard error, hardly a block
+        disagrees, and the square is no worse."""
         error = self.absolute.std(ddof=1) / np.sqrt(len(self.absolute))
-        return bool(self.mean - error > 0 and self.square.mean() >= 0)
+        doubt = error * (1.0 + FEW_HORIZONS / self.horizons)
+        agreed = np.count_nonzero(self.absolute < 0) * AGREEING <= len(self.absolute)
+        return bool(agreed and self.mean > max(doubt, LEAST_GAIN) and self.square.mean() >= 0)
 
 
 def gain(pairs: list[tuple[NDArray, NDArray]]) -> Gain:
-    """Return the gain of corrections over none, from one (residual, correction) pair a block."""
+    """Return the gain of corrections over none, from one (residual, correction) pair a block.
+
+    Both are (k, H, M).
+    """
+    horizons = sum(len(residual) / residual.shape[1] for residual, _ in pairs)
     absolute, square = [], []
     for residual, correction in pairs:
         there = np.isfinite(residual)
@@ -86,7 +105,7 @@ def gain(pairs: list[tuple[NDArray, NDArray]]) -> Gain:
         after = before - correction[there]
         absolute.append(_improvement(np.abs(before).sum(), np.abs(after).sum()))
         square.append(_improvement((before**2).sum(), (after**2).sum()))
-    return Gain(np.array(absolute), np.array(square))
+    return Gain(np.array(absolute), np.array(square), max(horizons, 1e-3))
 
 
 def _improvement(before: float, after: float) -> float:

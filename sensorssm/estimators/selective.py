@@ -43,8 +43,8 @@ class SelectiveResidual:
         Relative improvement of the pinball loss at 0.5 over the linear forecast on rows that
         neither trained nor tuned it, mean over blocks.
     kept_ : bool
-        Whether that gain is above zero by one standard error over the blocks and the squared error
-        is no worse. If not, every correction is exactly 0
+        Whether that gain is above zero by one standard error, the blocks agree on it, and the
+        squared error is no worse. If not, every correction is exactly 0
     share_ : array, shape (M,)
         How much of its correction each tag takes, 0 to 1.
     """

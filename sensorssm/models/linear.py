@@ -97,6 +97,12 @@ class LinearForecast:
         """Return H, the steps a forecast has."""
         return self.weights.shape[2]
 
+    def trust(self, values: FloatArray, elapsed: FloatArray) -> FloatArray:
+        """Return the weight (n, M), 0 to 1, with which the memory takes in each reading of a record."""
+        if self.gate is None:
+            return np.isfinite(values).astype(np.float64)
+        return self.memory.trust(values, elapsed, self.memory.init_state(self.start), self.gate)
+
     def plain(self, horizon: int) -> Bases:
         """Return the bases over `horizon` steps."""
         return Bases(self.seasons, horizon, self.memory.last_column, self.memory.ring)

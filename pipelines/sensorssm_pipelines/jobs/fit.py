@@ -52,7 +52,7 @@ def run(recipe: Recipe, store: Store, progress: Progress = silent) -> FitReport:
             if model is not None:
                 name = type(model).__name__
                 seconds[name] = seconds.get(name, 0.0) + took
-        if forecaster is not None and forecaster.memory != "fixed":
+        if forecaster is not None and forecaster.memory in ("selective", "auto"):
             selective[asset] = forecaster.selective_gain_
         rows += spans.fit
         models[asset] = Models(forecaster, detector)

@@ -148,7 +148,7 @@ class Forecast(Part):
 
     horizon: int = Field(default=96, ge=1)
     season: int | list[int] | Literal["auto"] = "auto"
-    memory: Literal["fixed", "selective", "auto"] = "fixed"
+    memory: Literal["fixed", "gated", "selective", "auto"] = "gated"
     lags: int = Field(default=8, ge=1)
     horizons: list[int] = []
     stride: int = Field(default=1, ge=1)

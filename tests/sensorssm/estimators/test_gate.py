@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sensorssm.estimators.gate import gain, shrinkage, split_validation
+from sensorssm.estimators.gate import Gain, gain, shrinkage, split_validation
 
 
 def test_no_judging_target_was_seen_in_tuning() -> None:
@@ -77,3 +77,22 @@ def test_blocks_without_any_target_count_as_no_gain() -> None:
     """Nothing to judge by is not a reason to keep."""
     empty = (np.full((3, 2, 1), np.nan), np.ones((3, 2, 1)))
     assert not gain([empty] * 3).is_earned
+
+
+def test_a_gain_that_blocks_disagree_on_is_not_kept() -> None:
+    """One block of six may be worse, two may not, however much the others gain."""
+    assert gain(blocks_of([0.2, 0.2, 0.2, 0.2, 0.2, -0.01])).is_earned
+    assert not gain(blocks_of([0.2, 0.2, 0.2, 0.2, -0.01, -0.01])).is_earned
+
+
+def test_a_gain_too_small_to_be_worth_a_network_is_not_kept() -> None:
+    """All blocks gain 0.3 %, and still it is not kept; at 0.8 % it is."""
+    assert not gain(blocks_of([0.003, 0.0031, 0.003, 0.0031])).is_earned
+    assert gain(blocks_of([0.008, 0.0081, 0.008, 0.0081])).is_earned
+
+
+def test_judging_rows_that_hold_few_horizons_ask_for_more() -> None:
+    """The same gains count for less where neighbouring rows share most of their targets."""
+    gains = np.array([0.03, 0.01, 0.05, 0.02])
+    assert Gain(gains, gains, horizons=100.0).is_earned
+    assert not Gain(gains, gains, horizons=0.5).is_earned
