@@ -101,8 +101,8 @@ def _best_attempt(
         best = best.or_better(attempt(filled, series, scale))
     gate, doubted = distrust(best, series) if gated else (None, series)
     if gate is not None:
-        gated = replace(best.lesson, guess=best.linear, gate=gate)
-        best = best.or_better(attempt(gated, doubted, scale))
+        doubting = replace(best.lesson, guess=best.linear, gate=gate)
+        best = best.or_better(attempt(doubting, doubted, scale))
     return best
 
 
