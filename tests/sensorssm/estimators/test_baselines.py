@@ -72,3 +72,24 @@ def test_settings_out_of_range_are_refused(model: SeasonalNaive | EWMA, match: s
     """A setting out of range is named with its value."""
     with pytest.raises(ConfigError, match=match):
         model.fit(np.arange(10.0)[:, None])
+
+
+@pytest.mark.parametrize("model", [SeasonalNaive(season=3, horizon=4), EWMA(span=5, horizon=4)])
+def test_assets_and_streams_go_on_by_themselves(
+    model: SeasonalNaive | EWMA, rng: np.random.Generator
+) -> None:
+    """Each asset is read on from where it stands; a stream forecasts as one pass does."""
+    X = rng.standard_normal((60, 2))
+    X[rng.random(X.shape) < 0.2] = np.nan
+    groups = np.repeat(["north", "south"], 30)
+    model.fit(X, groups=groups)
+    model.update(X[:5], groups=groups[:5])
+    whole = model.forecast_from(np.concatenate([X[:30], X[:5]]), [-1], quantiles=(0.1, 0.9))[0]
+
+    np.testing.assert_array_equal(model.forecast(quantiles=(0.1, 0.9), asset="north"), whole)
+    south = model.forecast_from(X[30:], [-1])[0]
+    np.testing.assert_array_equal(model.forecast(asset="south"), south)
+    stream = model.stream("south")
+    stream.update(X[0])
+    assert (stream.forecast() != south).any()
+    np.testing.assert_array_equal(model.forecast(asset="south"), south)
