@@ -88,6 +88,21 @@ def around(opened: datetime, cleared: datetime | None) -> tuple[str, datetime]:
     return length, _next_minute(opened + lasted + (width - lasted) / 3)
 
 
+def choose_instant(scores: pl.DataFrame) -> datetime:
+    """Return an instant of `scores` (time, score): that of the largest, or the last one up to the
+    time that is chosen."""
+    chosen = st.datetime_input(
+        "At (UTC)", None, min_value=datetime(1970, 1, 1), max_value=datetime(2100, 1, 1),
+        key="at", bind="query-params", format="YYYY-MM-DD", step=60,
+        help="Empty: where the score of the span is largest.",
+    )  # fmt: skip
+    times = scores["time"]
+    if chosen is None:
+        return times[scores["score"].arg_max() or 0]
+    last = int((times < _next_minute(chosen.replace(tzinfo=UTC))).sum())
+    return times[max(last - 1, 0)]
+
+
 def span_of(length: str, end: datetime, covered: Span) -> Span:
     """Return the time axis: `length` up to `end`, as far as there is something to show."""
     width = SPANS[length]

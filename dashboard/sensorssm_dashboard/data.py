@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -37,13 +38,23 @@ def _read(
     return getattr(Store(path, read_only=True), f"read_{table}")(asset, start, end)
 
 
-def _stamp(path: Path, table: str, asset: str | None) -> _Stamp:
-    """Return what changes when the table is written: time and size of its files and folders.
+def stamp(store: Store) -> _Stamp:
+    """Return what changes when anything in the store is written."""
+    return _stamps([*_database(store.path), *sorted((store.path / "history").glob("*/asset=*"))])
 
-    An empty write-ahead log says nothing: readers make and remove one.
-    """
+
+def _stamp(path: Path, table: str, asset: str | None) -> _Stamp:
+    """Return what changes when the table is written: time and size of its files and folders."""
     folder = path / "history" / table
-    files = [path / "results.db", path / "results.db-wal", folder, *sorted(folder.glob("asset=*"))]
+    return _stamps([*_database(path), folder, *sorted(folder.glob("asset=*"))])
+
+
+def _database(path: Path) -> list[Path]:
+    return [path / "results.db", path / "results.db-wal"]
+
+
+def _stamps(files: Sequence[Path]) -> _Stamp:
+    """Return time and size of files; an empty write-ahead log is made and removed by readers."""
     return tuple((s.st_mtime_ns, s.st_size) for f in files if (s := _stat(f)) and s.st_size)
 
 

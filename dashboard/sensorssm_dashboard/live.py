@@ -12,18 +12,30 @@ from sensorssm_dashboard import data, text
 from sensorssm_dashboard.freshness import Freshness, judge
 from sensorssm_pipelines.store import Store
 
-#: Seconds between two looks: a runtime that stops, or comes back, is seen without a click.
+#: Seconds between two drawings: a runtime that stops, or comes back, is seen without a click.
 _EVERY_S: Final = {"live": 2.0, "stale": 10.0}
+#: Seconds between two looks at whether stored results have changed; a look reads no table.
+_LOOK_S: Final = 2.0
 
 
 def show(store: Store, body: Callable[[Store], None]) -> None:
-    """Draw the banner and then `body`, again and again while a process feeds the store."""
+    """Draw the banner and then `body`, again and again while a process feeds the store.
+
+    A page of stored results is drawn again when they change: a run has ended, or begun.
+    """
+    drawn = data.stamp(store)
     every = _EVERY_S.get(freshness_of(store).kind)
 
     def part() -> None:
         guarded(lambda: _draw(store, body))
 
+    def look() -> None:
+        if data.stamp(store) != drawn:
+            st.rerun()
+
     st.fragment(part, run_every=every)()
+    if every is None:
+        st.fragment(look, run_every=_LOOK_S)()
 
 
 def freshness_of(store: Store) -> Freshness:

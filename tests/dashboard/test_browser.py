@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -266,12 +267,46 @@ def test_live_data_turn_stale_before_the_readers_eyes(
     expect(page.get_by_text("has given no sign of life")).to_be_visible(timeout=15_000)
 
 
+def test_new_results_appear_without_a_click(
+    serve: Callable[[Path], str], plant_writer: Callable[..., Store], visit: Visit, tmp_path: Path
+) -> None:
+    """A page of stored results is drawn again when a run begins, and not while nothing happens."""
+    store = plant_writer(tmp_path / "store")
+    page = visit(serve(store.path), "Plant overview")
+    page.evaluate("document.querySelector('h1').dataset.drawn = 'once'")
+    page.wait_for_timeout(5_000)
+    assert page.locator("h1").get_attribute("data-drawn") == "once"
+    begun = {"run": ["run-2"], "started": [datetime(2026, 3, 1, tzinfo=UTC)], "status": ["RUNNING"]}
+    store.write_runs(pl.DataFrame(begun))
+    expect(page.get_by_text("has not ended")).to_be_visible(timeout=15_000)
+
+
+@pytest.mark.parametrize(("scheme", "ink"), [("light", (34, 40, 44)), ("dark", (228, 232, 234))])
+def test_pages_and_charts_follow_the_viewers_scheme(
+    address: str, browser: Browser, scheme: Any, ink: tuple[int, int, int]
+) -> None:
+    """The title of a page and that of a chart have the ink of the scheme."""
+    context = browser.new_context(color_scheme=scheme)
+    page = context.new_page()
+    page.goto(f"{address}/models")
+    title = chart(page, "Error by step").get_by_text("Error by step")
+    colours = [
+        text.evaluate(f"node => getComputedStyle(node).{name}")
+        for text, name in ((page.get_by_role("heading", level=1), "color"), (title, "fill"))
+    ]
+    context.close()
+    assert colours == [f"rgb({', '.join(map(str, ink))})"] * 2
+
+
 @pytest.mark.skipif(not (DEMO / "results.db").exists(), reason="no demo store: run `make demo`")
 def test_the_demo_store_is_shown_whole(serve: Callable[[Path], str], visit: Visit) -> None:
     """Every page of the real demo has its heading, its charts and no error."""
     address = serve(DEMO)
     first = Store(DEMO, read_only=True).assets()[0]
-    pages = (("", "Plant overview"), ("/asset", first), ("/alarms", "Alarms"), ("/runs", "Runs"))
+    pages = (
+        ("", "Plant overview"), ("/asset", first), ("/alarms", "Alarms"), ("/models", "Models"),
+        ("/runs", "Runs"),
+    )  # fmt: skip
     for path, title in pages:
         page = visit(f"{address}{path}", title)
         assert page.get_by_test_id("stException").count() == 0

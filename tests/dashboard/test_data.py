@@ -65,3 +65,17 @@ def test_around_shows_an_alarm_whole(lasted: float) -> None:
     assert width is not None
     assert end > min(cleared, opened + width - timedelta(minutes=1))
     assert end - width < opened or lasted > 600
+
+
+def test_the_stamp_changes_when_anything_is_written_and_by_no_look(build_store) -> None:
+    """Rows in the database, a file of history; reading all of it leaves the stamp as it was."""
+    store = build_store()
+    stamps = [data.stamp(store)]
+    for table in ("scores", "readings", "runs", "skill"):
+        data.read(store, table)
+    assert data.stamp(store) == stamps[0]
+    store.write_runs(store.read_runs().with_columns(status=pl.lit("FAILED")))
+    stamps.append(data.stamp(store))
+    store.write_readings(store.read_readings("P-101").tail(1).with_columns(value=pl.lit(7.0)))
+    stamps.append(data.stamp(store))
+    assert len(set(stamps)) == 3

@@ -14,6 +14,7 @@ from sensorssm_dashboard.charts.forecast import fan
 from sensorssm_dashboard.charts.score import score
 from sensorssm_dashboard.charts.style import Span
 from sensorssm_dashboard.charts.trend import trend
+from sensorssm_dashboard.explain import EXPLAINED, excursion, explained_at
 from sensorssm_dashboard.known import known
 from sensorssm_pipelines.store import Store
 
@@ -85,10 +86,14 @@ def _charts(store: Store, asset: str, span: Span, alarms: pl.DataFrame) -> None:
     if readings["blame"].count():
         chart = heat_map(readings, span)
         st.altair_chart(chart, theme=None, alt="Share of each tag in the score over time")
-    tags, forecasts = st.tabs(["Tags", "Forecast"], key="view", bind="query-params")
+    names = ["Tags", "Explain", "Forecast"]
+    tags, why, forecasts = st.tabs(names, key="view", bind="query-params")
     if forecasts.open:
         with forecasts:
             _fans(store, asset, span[1])
+    elif why.open:
+        with why:
+            _explain(store, asset, span, scores)
     else:
         with tags:
             _trends(store, asset, span, readings, spans)
@@ -107,6 +112,27 @@ def _trends(
         title = f"{tag}  {about}".strip()
         chart = trend(readings.filter(tag=tag), span, title=title, unit=unit, spans=spans)
         grid.altair_chart(chart, theme=None, alt=f"{title}, measured and expected")
+
+
+def _explain(store: Store, asset: str, span: Span, scores: pl.DataFrame) -> None:
+    """Draw which tags made the score of one instant, by default the span's worst."""
+    known_scores = scores.drop_nulls("score")
+    if known_scores.is_empty():
+        st.info("No score in this span, so nothing to explain. Choose another span.")
+        return
+    at = choose.choose_instant(known_scores)
+    began = excursion(scores, at)
+    rows = data.read(store, "explanations", asset, began, at + timedelta(microseconds=1))
+    score = known_scores.filter(pl.col("time") == at).row(0, named=True)
+    since = f", above it since {text.instant(began)}" if began < at else ""
+    st.caption(
+        f"Score {text.number(score['score'])} at {text.instant(at)}, threshold "
+        f"{text.number(score['threshold'])}{since}. Share: the tag's part in this score. Moved: "
+        "whose part was largest when the score rose."
+    )
+    units = {tag: known(store, asset, tag)[0] for tag in rows["tag"].unique()}
+    table = explained_at(rows, at, units)
+    st.dataframe(table, hide_index=True, height="content", column_config=EXPLAINED)
 
 
 def _fans(store: Store, asset: str, end: datetime) -> None:

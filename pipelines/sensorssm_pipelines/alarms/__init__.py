@@ -1,5 +1,6 @@
 """Alarms: when a score is told to a person, in which words, and which known faults they found."""
 
+from sensorssm_pipelines.alarms.engine import OPENING as OPENING
 from sensorssm_pipelines.alarms.engine import AlarmEngine as AlarmEngine
 from sensorssm_pipelines.alarms.faults import match_faults as match_faults
 from sensorssm_pipelines.alarms.faults import scored_spans as scored_spans
@@ -8,4 +9,13 @@ from sensorssm_pipelines.alarms.terms import Alarm as Alarm
 from sensorssm_pipelines.alarms.terms import Evidence as Evidence
 from sensorssm_pipelines.alarms.terms import Rule as Rule
 
-__all__ = ["Alarm", "AlarmEngine", "Evidence", "Rule", "TagFacts", "match_faults", "scored_spans"]
+__all__ = [
+    "OPENING",
+    "Alarm",
+    "AlarmEngine",
+    "Evidence",
+    "Rule",
+    "TagFacts",
+    "match_faults",
+    "scored_spans",
+]

@@ -20,7 +20,7 @@ from sensorssm_pipelines.alarms.terms import Alarm, Evidence, Rule
 
 Change = Literal["OPENED", "UPDATED", "CLEARED"]
 
-_OPENING = 5  # steps of an excursion that say which tag moved first
+OPENING = 5  # steps of an excursion that say which tag moved first
 _TOP = 3  # tags named
 _HIGH, _MEDIUM = 2.0, 1.0  # decades of p-value past the threshold
 
@@ -131,7 +131,7 @@ class AlarmEngine:
             return "CLEARED", cleared
         if now.score <= now.threshold:
             return None
-        is_opening = watch.steps < _OPENING
+        is_opening = watch.steps < OPENING
         self._blame(watch, now)
         if not is_opening and now.score <= alarm.peak_score:
             return None
@@ -157,7 +157,7 @@ class AlarmEngine:
         shares = np.nan_to_num(now.contributions)
         if not watch.blame:
             watch.first = watch.blame = [0.0] * len(self.tags)
-        if watch.steps < _OPENING:
+        if watch.steps < OPENING:
             watch.first = (np.array(watch.first) + shares).tolist()
         watch.blame = (np.array(watch.blame) + now.score * shares).tolist()
         watch.steps += 1

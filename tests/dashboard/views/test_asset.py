@@ -138,3 +138,25 @@ def test_a_hostile_tag_is_a_title_and_nothing_else(build_store, open_page, tag: 
     assert f"{tag}  Bearing temperature" in titles(page)
     words = [e.value for kind in ("markdown", "caption", "title") for e in getattr(page, kind)]
     assert all(tag not in word for word in words)
+
+
+def test_the_worst_instant_is_explained_tag_by_tag(build_store, open_page) -> None:
+    """By default where the score is largest: the tag of the fault has most of it, and moved first."""
+    page = open_page("asset", build_store(), view="Explain", asset="P-101")
+    assert not page.exception
+    [table] = [frame.value for frame in page.dataframe]
+    assert table["tag"][0] == "TI-101" and table["share"][0] == pytest.approx(0.85)
+    assert table["moved"][0] == "first"
+    assert table["off by"][0].endswith("°C above")
+    assert any("threshold 1.00, above it since" in c.value for c in page.caption)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [("2026-01-08T12:05", "2026-01-08 12:00"), ("2020-01-01T00:00", "2026-01-08 00:00")],
+)
+def test_another_instant_can_be_asked_for(build_store, open_page, asked: str, told: str) -> None:
+    """The last score up to the time that is asked for, or else the first of the span."""
+    page = open_page("asset", build_store(), view="Explain", asset="P-101", at=asked)
+    assert not page.exception
+    assert any(f"at {told} UTC" in c.value for c in page.caption)
