@@ -1,16 +1,15 @@
-"""The causal convolution on the CPU: what the compiled loops need, and how threads share the rows."""
+"""The causal convolution on the CPU: what the compiled loops read and write."""
 
 # pyright: reportCallIssue=false
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from sensorssm_kernels import conv_cpu_loops as loops
+from sensorssm_kernels.cpu_layout import share_strips, stream
 from sensorssm_kernels.scan_plan import CPU_CHUNK, CPU_LANES, round_up
 from sensorssm_kernels.scan_rows import Rows, locate_rows
-from sensorssm_kernels.threads import share
 
 
 def conv_forward(x, weight, bias, state, lengths, cu_seqlens, silu: bool):
@@ -20,7 +19,11 @@ def conv_forward(x, weight, bias, state, lengths, cu_seqlens, silu: bool):
     y = torch.empty(x.shape) if lengths is None else torch.zeros(x.shape)
     last = torch.empty(len(rows.starts), weight.shape[1] - 1, x.shape[2])
     outputs = y.view(-1, x.shape[2]).numpy(), last.numpy()
-    _share_rows(lambda row, *strips: loops.forward(row, *strips, inputs, *outputs), rows, x)
+    share_strips(
+        lambda row, part, *strips: loops.forward(row, *strips, inputs, *outputs),
+        (len(rows.starts), inputs.weight.shape[1] // CPU_LANES),
+        work=x.shape[1] * weight.shape[1],
+    )
     return y.to(x.dtype), last.to(x.dtype)
 
 
@@ -33,10 +36,12 @@ def conv_backward(grad_y, grad_state, x, weight, bias, state, lengths, cu_seqlen
     grad_first = torch.empty(count, taps - 1, dim)
     grad_weight, grad_bias = torch.zeros(count, taps, width), torch.zeros(count, width)
     grad_last = torch.zeros(grad_first.shape) if grad_state is None else grad_state.float()
-    given = _flat(grad_y).numpy(), grad_last.contiguous().numpy()
+    given = stream(grad_y).numpy(), grad_last.contiguous().numpy()
     outputs = [g.numpy() for g in (grad_x.view(-1, dim), grad_first, grad_weight, grad_bias)]
-    _share_rows(
-        lambda row, *strips: loops.backward(row, *strips, inputs, *given, *outputs), rows, x
+    share_strips(
+        lambda row, part, *strips: loops.backward(row, *strips, inputs, *given, *outputs),
+        (count, width // CPU_LANES),
+        work=3 * x.shape[1] * taps,
     )
     return (
         grad_x.to(x.dtype),
@@ -55,28 +60,9 @@ def _inputs(rows: Rows, x, weight, bias, state, silu: bool) -> loops.Inputs:
     tensors = (
         rows.starts,
         rows.lengths,
-        _flat(x),
+        stream(x),
         F.pad(weight.detach().float().t(), (0, more)).contiguous(),
         F.pad(offset, (0, more)).contiguous(),
         first.to(x.dtype).float().contiguous(),
     )
     return loops.Inputs(*(tensor.numpy() for tensor in tensors), activated=silu)
-
-
-def _flat(x: Tensor) -> Tensor:
-    """Return (B, L, D) as (tokens, D), float32 and contiguous."""
-    return x.detach().float().reshape(-1, x.shape[-1]).contiguous()
-
-
-def _share_rows(run, rows: Rows, x: Tensor) -> None:
-    """Call ``run(row, first strip, last strip)`` for every row, in parts when rows are few."""
-    count, strips = len(rows.starts), round_up(x.shape[2], CPU_LANES) // CPU_LANES
-    parts = max(1, min(strips, torch.get_num_threads() // max(count, 1)))
-
-    def jobs(first: int, last: int) -> None:
-        for job in range(first, last):
-            row, part = divmod(job, parts)
-            run(row, strips * part // parts, strips * (part + 1) // parts)
-
-    work = x.shape[1] * strips // parts
-    share(jobs, count * parts, least=max(1, 20_000 // max(work, 1)))

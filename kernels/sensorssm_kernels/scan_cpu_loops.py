@@ -29,7 +29,7 @@ TILE = BLOCK * LANES
 # Where a chunk of one strip keeps its vectors, in one flat array: CHUNK vectors each.
 STEPS, DRIVES, OUTS, DECAYS, GRADS, GAINS, PULLS = (i * CHUNK * LANES for i in range(7))
 SCRATCH = 7 * CHUNK * LANES
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "boundscheck": False}
+OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "boundscheck": False}
 
 
 class Inputs(NamedTuple):
@@ -72,7 +72,7 @@ class Grads(NamedTuple):
     carry: Array
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def forward(row, strip_first, strip_last, x, y, state, saved, keep):
     """Run some strips of one row. `state` is updated; `saved` gets each chunk's first, if kept."""
     strips, size = state.shape[1], state.shape[2]
@@ -83,18 +83,18 @@ def forward(row, strip_first, strip_last, x, y, state, saved, keep):
         for strip in range(strip_first, strip_last):
             home = (row * strips + strip) * size * LANES
             kept = ((x.chunk_at[row] + chunk) * strips + strip) * size * LANES
-            _prepare(token, count, strip, x, scratch, CHUNK)
+            prepare(token, count, strip, x, scratch, CHUNK)
             for n in range(0, size, BLOCK):
                 h = simd.load_tile(state, home + n * LANES)
                 if keep:
                     simd.store(saved, kept + n * LANES, h)
                 h = _advance(token, count, strip, n, x, scratch, h)
                 simd.store(state, home + n * LANES, h)
-            _write(token, count, strip, x, scratch, y)
+            write(token, count, strip, x, scratch, y)
 
 
-@njit(**_OPTIONS)
-def _prepare(token, count, strip, x, scratch, ahead):
+@njit(**OPTIONS)
+def prepare(token, count, strip, x, scratch, ahead):
     """Fill a chunk's steps, drives (step times u), outs (what passes by the state), decays."""
     dim, d = x.u.shape[1], strip * LANES
     live = min(LANES, dim - d)
@@ -114,8 +114,8 @@ def _prepare(token, count, strip, x, scratch, ahead):
             simd.store(scratch, DECAYS + to, simd_math.exp2(simd.mul(step, simd.load(x.rates, d))))
 
 
-@njit(**_OPTIONS)
-def _matrix(matrix, token, strip, n):
+@njit(**OPTIONS)
+def matrix(matrix, token, strip, n):
     """Return a tile of B or C: splats of one token's floats, or channels of a fixed matrix."""
     size = matrix.shape[1]
     if matrix.ndim == 2:
@@ -123,25 +123,25 @@ def _matrix(matrix, token, strip, n):
     return simd.load_tile(matrix, (strip * size + n) * LANES)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _advance(token, count, strip, n, x, scratch, h):
     """Walk one tile of states through a chunk: add to outs, return the last states."""
     if x.rates.ndim == 3:
         rate = simd.load_tile(x.rates, (strip * x.B.shape[1] + n) * LANES)
     for i in range(count):
         to = i * LANES
-        drive = simd.mul(simd.load(scratch, DRIVES + to), _matrix(x.B, token + i, strip, n))
+        drive = simd.mul(simd.load(scratch, DRIVES + to), matrix(x.B, token + i, strip, n))
         if x.rates.ndim == 3:
             h = simd.fma(simd_math.exp2(simd.mul(simd.load(scratch, STEPS + to), rate)), h, drive)
         else:
             h = simd.fma(simd.load(scratch, DECAYS + to), h, drive)
-        out = simd.dot(h, _matrix(x.C, token + i, strip, n), simd.load(scratch, OUTS + to))
+        out = simd.dot(h, matrix(x.C, token + i, strip, n), simd.load(scratch, OUTS + to))
         simd.store(scratch, OUTS + to, out)
     return h
 
 
-@njit(**_OPTIONS)
-def _write(token, count, strip, x, scratch, y):
+@njit(**OPTIONS)
+def write(token, count, strip, x, scratch, y):
     """Gate the outs of a chunk and write them."""
     dim, d = x.u.shape[1], strip * LANES
     live = min(LANES, dim - d)
@@ -156,7 +156,7 @@ def _write(token, count, strip, x, scratch, y):
         simd.store_live(y, at, live, out)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def backward(row, part, strip_first, strip_last, x, saved, grad_y, grads):
     """Run the adjoint of some strips of one row, last chunk first.
 
@@ -173,13 +173,13 @@ def backward(row, part, strip_first, strip_last, x, saved, grad_y, grads):
         for strip in range(strip_first, strip_last):
             home = (row * strips + strip) * size * LANES
             kept = ((x.chunk_at[row] + chunk) * strips + strip) * size * LANES
-            _prepare(token, count, strip, x, scratch, -CHUNK)
-            _ungate(token, count, strip, x, scratch, grad_y)
+            prepare(token, count, strip, x, scratch, -CHUNK)
+            ungate(token, count, strip, x, scratch, grad_y)
             for n in range(0, size, BLOCK):
                 h = simd.load_tile(saved, kept + n * LANES)
                 _retrace(token, count, strip, n, home, x, scratch, decays, path, sums[1], grads, h)
                 _walk_back(token, count, strip, n, home, x, scratch, decays, path, sums[0], grads)
-            _finish(token, count, strip, row, x, scratch, grad_y, grads)
+            finish(token, count, strip, row, x, scratch, grad_y, grads)
         for i in range(count):
             for n in range(0, size, BLOCK):
                 at, to = (i * size + n) * BLOCK, (part * tokens + token + i) * size + n
@@ -189,8 +189,8 @@ def backward(row, part, strip_first, strip_last, x, saved, grad_y, grads):
                     simd.store_sums(grads.C, to, simd.load(sums[1], at))
 
 
-@njit(**_OPTIONS)
-def _ungate(token, count, strip, x, scratch, grad_y):
+@njit(**OPTIONS)
+def ungate(token, count, strip, x, scratch, grad_y):
     """Fill a chunk's grads, those of the outs before the gate; gains and pulls begin at zero."""
     dim, d = x.u.shape[1], strip * LANES
     live, zero = min(LANES, dim - d), simd.splat(np.float32(0.0))
@@ -207,7 +207,7 @@ def _ungate(token, count, strip, x, scratch, grad_y):
         simd.store(scratch, PULLS + to, zero)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _retrace(token, count, strip, n, home, x, scratch, decays, path, sums, grads, h):
     """Rerun a chunk of one tile: keep its decays and states, add to outs and to C's gradient."""
     size, at_n = x.B.shape[1], home + n * LANES
@@ -218,30 +218,30 @@ def _retrace(token, count, strip, n, home, x, scratch, decays, path, sums, grads
     for i in range(count):
         to = i * LANES
         simd.store(path, i * TILE, h)
-        drive = simd.mul(simd.load(scratch, DRIVES + to), _matrix(x.B, token + i, strip, n))
+        drive = simd.mul(simd.load(scratch, DRIVES + to), matrix(x.B, token + i, strip, n))
         if x.rates.ndim == 3:
             decay = simd_math.exp2(simd.mul(simd.load(scratch, STEPS + to), rate))
             simd.store(decays, i * TILE, decay)
             h = simd.fma(decay, h, drive)
         else:
             h = simd.fma(simd.load(scratch, DECAYS + to), h, drive)
-        out = simd.dot(h, _matrix(x.C, token + i, strip, n), simd.load(scratch, OUTS + to))
+        out = simd.dot(h, matrix(x.C, token + i, strip, n), simd.load(scratch, OUTS + to))
         simd.store(scratch, OUTS + to, out)
         read = simd.mul(h, simd.load(scratch, GRADS + to))
         if x.C.ndim == 3:
             total = simd.add(total, read)
         else:
-            _add_quarters(sums, (i * size + n) * BLOCK, read)
+            add_quarters(sums, (i * size + n) * BLOCK, read)
     if x.C.ndim == 3:
         simd.store(grads.C, at_n, total)
 
 
-@njit(**_OPTIONS)
-def _add_quarters(sums, at, tile):
+@njit(**OPTIONS)
+def add_quarters(sums, at, tile):
     simd.store(sums, at, simd.add(simd.load(sums, at), simd.quarter_sums(tile)))
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _walk_back(token, count, strip, n, home, x, scratch, decays, path, sums, grads):
     """Run the adjoint recurrence of a chunk of one tile.
 
@@ -257,14 +257,14 @@ def _walk_back(token, count, strip, n, home, x, scratch, decays, path, sums, gra
         total_B = simd.load_tile(grads.B, at_n)
     for i in range(count - 1, -1, -1):
         to = i * LANES
-        read = simd.mul(_matrix(x.C, token + i, strip, n), simd.load(scratch, GRADS + to))
+        read = simd.mul(matrix(x.C, token + i, strip, n), simd.load(scratch, GRADS + to))
         adjoint = simd.add(read, carry)
         driven = simd.mul(adjoint, simd.load(scratch, DRIVES + to))
         if x.B.ndim == 3:
             total_B = simd.add(total_B, driven)
         else:
-            _add_quarters(sums, (i * size + n) * BLOCK, driven)
-        gain = simd.dot(adjoint, _matrix(x.B, token + i, strip, n), simd.load(scratch, GAINS + to))
+            add_quarters(sums, (i * size + n) * BLOCK, driven)
+        gain = simd.dot(adjoint, matrix(x.B, token + i, strip, n), simd.load(scratch, GAINS + to))
         simd.store(scratch, GAINS + to, gain)
         before, pull = simd.load_tile(path, i * TILE), simd.load(scratch, PULLS + to)
         if x.rates.ndim == 3:
@@ -282,8 +282,8 @@ def _walk_back(token, count, strip, n, home, x, scratch, decays, path, sums, gra
         simd.store(grads.B, at_n, total_B)
 
 
-@njit(**_OPTIONS)
-def _finish(token, count, strip, row, x, scratch, grad_y, grads):
+@njit(**OPTIONS)
+def finish(token, count, strip, row, x, scratch, grad_y, grads):
     """Write the gradients of the readings of a chunk; add up those of the strip's channels."""
     dim, d, one = x.u.shape[1], strip * LANES, simd.splat(np.float32(1.0))
     live, at_row, ln2 = min(LANES, dim - d), row * len(x.skip) + d, simd.splat(LN2)
