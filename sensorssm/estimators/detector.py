@@ -28,7 +28,7 @@ from sensorssm.scoring import (
     Rows,
     describe_events,
     find_events,
-    fit_cell,
+    fit_trimmed,
     fold,
     period_seconds,
     state_size,
@@ -62,6 +62,7 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
     threshold_, offset_ : the score where an anomaly starts, and its negative
     fitted_threshold_, labels_ : the threshold before `adjust`, and the labels that moved it
     cell_ : the fitted coefficients
+    left_out_ : (n,) training rows that look like faults and were not learnt from; not saved
     fixed_tags_ : tags that never moved in training; one that moves later is anomalous
     period_s_ : seconds of a step, or None
     n_features_in_, feature_names_in_, tags_
@@ -121,7 +122,7 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
         if self.period is not None:  # measure the times in that step, as scoring will
             window = self._window(X, times=times, groups=groups)
         rows = Rows(window.values, window.elapsed, window.starts, keep)
-        cell, held_back = fit_cell(rows, Options())
+        cell, held_back, self.left_out_ = fit_trimmed(rows, Options())
         threshold = self._threshold(held_back, window.starts)
         self.cell_ = cell._replace(novelty=max(cell.novelty, threshold + 0.5))
         self._hear(threshold, ())

@@ -10,6 +10,7 @@ from sensorssm.scoring.thresholds import (
     threshold_for_budget,
     threshold_for_rate,
 )
+from sensorssm.scoring.trimming import fit_trimmed
 
 __all__ = [
     "SEEN",
@@ -22,6 +23,7 @@ __all__ = [
     "describe_events",
     "find_events",
     "fit_cell",
+    "fit_trimmed",
     "fold",
     "period_seconds",
     "state_size",
