@@ -101,7 +101,9 @@ def selective_scan(
             lengths=lengths,
             cu_seqlens=cu_seqlens,
         )
+    if A.is_complex() and A.ndim == 1:
+        A = A[:, None].expand(-1, B.shape[-1])
     delta = delta.expand(u.shape)
     return run_scan(
-        u, delta, *tensors[2:], lengths, cu_seqlens, delta_softplus, needs_states(tensors), chosen
+        u, delta, A, *tensors[3:], lengths, cu_seqlens, delta_softplus, needs_states(tensors), chosen
     )

@@ -22,14 +22,22 @@ def round_up(count: int, multiple: int) -> int:
     return (count + multiple - 1) // multiple * multiple
 
 
+def cut_steps(length: int, chunk: int, segments: int) -> tuple[int, int]:
+    """Return how many segments of whole chunks cut `length`, about `segments`, and their steps."""
+    chunks = count_blocks(length, chunk)
+    steps = count_blocks(chunks, segments) * chunk
+    return count_blocks(length, steps), steps
+
+
 def saved_shape(backend: str, shape, A: Tensor, states: int, cu_seqlens: Tensor | None) -> tuple:
-    """Return (chunks, states, channels) of the tensor of kept states."""
+    """Return (chunks, states, channels) of the tensor of kept states; complex ones count double."""
     batch, length, dim = shape
+    planes = 2 if A.is_complex() else 1
     chunk = CPU_CHUNK if backend == "cpu" else triton_chunk(states)
     chunks = count_chunks(batch, length, chunk, cu_seqlens)
     if backend == "cpu":
-        return chunks, round_up(states, CPU_BLOCK), round_up(dim, CPU_LANES)
-    return chunks, states, dim
+        return chunks, planes * round_up(states, CPU_BLOCK), round_up(dim, CPU_LANES)
+    return chunks, planes * states, dim
 
 
 def saved_dtype(backend: str, readings: torch.dtype) -> torch.dtype:

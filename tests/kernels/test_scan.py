@@ -70,7 +70,30 @@ def test_fixed_matrices_in_padded_and_packed_rows() -> None:
     compare(x | fixed, "cpu", cu_seqlens=torch.tensor([0, 17, 17, 18, 40]))
 
 
-@pytest.mark.parametrize("form", ["full", "shared"])
+@pytest.mark.parametrize(
+    ("length", "dim", "states"), [(1, 3, 1), (2, 16, 4), (33, 21, 6), (65, 5, 16), (20, 3, 64)]
+)
+def test_complex_rates(length: int, dim: int, states: int) -> None:
+    """Oscillating states: outputs and gradients of both parts of every complex argument."""
+    x = scan_arguments(2, length, dim, states, form="complex")
+    for name in ("B", "C"):
+        x[name] = torch.complex(x[name], x[name].flip(1))
+    compare(x, "cpu")
+
+
+def test_complex_rates_with_other_arguments() -> None:
+    """Real B beside fixed complex C; rows of different lengths; one rate per channel."""
+    x = scan_arguments(4, 35, 6, 4, form="complex")
+    lengths = torch.tensor([35, 16, 0, 1])
+    compare(x, "cpu", lengths=lengths, drop=("z", "delta_bias", "initial_state"))
+    fixed = x | {"C": x["initial_state"][0], "A": x["A"][:, 0].contiguous()}
+    compare(fixed, "cpu", lengths=lengths)
+    packed = scan_arguments(1, 40, 6, 4, rows=4, form="complex")
+    packed["B"] = packed["initial_state"][0].real.contiguous()
+    compare(packed, "cpu", cu_seqlens=torch.tensor([0, 17, 17, 18, 40]))
+
+
+@pytest.mark.parametrize("form", ["full", "shared", "complex"])
 def test_a_thousand_steps(form: str) -> None:
     """Errors do not grow over 1,000 steps, with channels in three strips."""
     compare(scan_arguments(2, 1000, 37, 16, form=form), "cpu")
