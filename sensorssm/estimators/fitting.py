@@ -50,6 +50,7 @@ def fit_model(
     gated: bool = True,
     selective: bool = False,
     seed: int = 0,
+    threads: int = 1,
 ) -> Fit:
     """Fit the forecast of all assets in `series`, which share their tags.
 
@@ -66,6 +67,7 @@ def fit_model(
             seasons=some,
             horizon=min(horizon, max(1, max(lengths) // HORIZON_SHARE)),
             start=start,
+            threads=threads,
         )
         for some in dict.fromkeys(tuple(s for s in some if s <= max(lengths)) for some in seasons)
     ]

@@ -51,8 +51,7 @@ class SSMForecaster(Imputing, Explaining):
     lags : raw readings the readout sees beside the memory
     period : grid step in seconds; by default the median step of the times
     random_state : seed of what is random; the fixed memory has nothing that is
-    n_jobs : kept for scikit-learn's interface; linear algebra uses the threads it is given
-    verbose : 0 is silent
+    n_jobs : assets that are read side by side, by threads; None is 1, -1 as many as there are cores
 
     Attributes
     ----------
@@ -75,7 +74,6 @@ class SSMForecaster(Imputing, Explaining):
         period: float | None = None,
         random_state: int | None = 0,
         n_jobs: int | None = None,
-        verbose: int = 0,
     ) -> None:
         self.horizon = horizon
         self.season = season
@@ -84,7 +82,6 @@ class SSMForecaster(Imputing, Explaining):
         self.period = period
         self.random_state = random_state
         self.n_jobs = n_jobs
-        self.verbose = verbose
 
     def fit(
         self,
@@ -125,6 +122,7 @@ class SSMForecaster(Imputing, Explaining):
             gated=self.memory != "fixed",
             selective=self.memory in ("selective", "auto"),
             seed=0 if self.random_state is None else int(self.random_state),
+            threads=self._threads,
         )
         self._model = fit.model
         self.season_ = fit.model.linear.seasons

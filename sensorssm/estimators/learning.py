@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from sensorssm.models.readout import Sums
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 TRAIN_BLOCKS = 4
 # Rows that are kept to judge forecasts on: enough for a 1 % quantile, few enough to be quick.
@@ -65,10 +68,16 @@ class Kept:
         features = Features.joined(self.features)
         return np.concatenate(self.block), features, np.concatenate(self.truth)
 
+    def extend(self, other: Kept) -> None:
+        """Take in the rows of further assets."""
+        for own, more in zip(vars(self).values(), vars(other).values(), strict=True):
+            own.extend(more)
+
 
 @dataclass(frozen=True)
 class Lesson:
-    """How is learned. `guess`, a forecast of an earlier pass, fills holes in the targets."""
+    """How is learned. `guess`, a forecast of an earlier pass, fills holes in the targets; `threads`
+    assets are read side by side, which changes no result."""
 
     memory: Memory
     seasons: tuple[int, ...]
@@ -76,6 +85,7 @@ class Lesson:
     start: FloatArray
     gate: Gate | None = None
     guess: LinearForecast | None = None
+    threads: int = 1
 
     @property
     def bases(self) -> Bases:
@@ -117,17 +127,36 @@ def learn(lesson: Lesson, series: Sequence[Series]) -> Learned:
     """Read every asset once, from its own empty state, and add up what a readout needs."""
     plans = [_blocks(one, lesson) for one in series]
     tags = series[0].values.shape[1]
-    columns = lesson.horizon + sum(min(season, lesson.horizon) for season in lesson.seasons)
-    judged = (lesson.bases.count, lesson.horizon)
-    sums = Sums.empty(TRAIN_BLOCKS + 2, tags, lesson.memory.feature_count, columns, judged)
-    kept, ends, tails = Kept(), [], []
     rows = sum(int(np.count_nonzero(_judges(plan))) for plan in plans)
     stride = max(1, rows // _kept_rows(lesson, tags))
-    for one, plan in zip(series, plans, strict=True):
-        end, tail = _learn_one(lesson, one, plan, stride, sums, kept)
-        ends.append(end)
-        tails.append(tail)
+    sums, kept, ends, tails = _no_sums(lesson, tags), Kept(), [], []
+
+    def read(asset: int) -> tuple[Sums, Kept, MemoryState, Tail]:
+        own, rows = _no_sums(lesson, tags), Kept()
+        return own, rows, *_learn_one(lesson, series[asset], plans[asset], stride, own, rows)
+
+    for low in range(0, len(series), lesson.threads):  # only so many sums are held at once
+        some = range(low, min(low + lesson.threads, len(series)))
+        for own, judged, end, tail in in_threads(read, some, lesson.threads):
+            sums.join(own)
+            kept.extend(judged)
+            ends.append(end)
+            tails.append(tail)
     return Learned(sums, kept, ends, tails, plans, TRAIN_BLOCKS)
+
+
+def in_threads(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -> list[Result]:
+    """Return the work on each item, in their order, by at most so many threads."""
+    if threads == 1 or len(items) < 2:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, items))
+
+
+def _no_sums(lesson: Lesson, tags: int) -> Sums:
+    columns = lesson.horizon + sum(min(season, lesson.horizon) for season in lesson.seasons)
+    judged = (lesson.bases.count, lesson.horizon)
+    return Sums.empty(TRAIN_BLOCKS + 2, tags, lesson.memory.feature_count, columns, judged)
 
 
 def learn_on(lesson: Lesson, tail: Tail, sums: Sums) -> Tail:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
@@ -14,7 +15,7 @@ from sensorssm.estimators.answers import forecast_answer
 from sensorssm.estimators.assets import AssetRows, assets_of, between_steps
 from sensorssm.estimators.base import ModelFolder, WindowEstimator
 from sensorssm.estimators.checks import check_origins
-from sensorssm.estimators.learning import Series
+from sensorssm.estimators.learning import Series, in_threads
 from sensorssm.estimators.stream import check_horizon
 from sensorssm.frames import Window
 from sensorssm.scoring.conformal import check_levels
@@ -93,17 +94,30 @@ class RollingForecaster(ModelFolder, WindowEstimator):
         steps = check_horizon(horizon, self.horizon_)
         levels = None if quantiles is None else check_levels(quantiles)
         unique, back = np.unique(rows, return_inverse=True)
-        parts, at = [], 0
-        for record in records:
-            inside = unique[(unique >= at) & (unique < at + len(record.values))] - at
-            at += len(record.values)
-            if len(inside):
-                parts += self._along(record, inside, steps, levels)
+        ends = np.cumsum([len(record.values) for record in records])
+        inside = np.split(unique, np.searchsorted(unique, ends[:-1]))
+        asked = zip(records, inside, ends - [len(record.values) for record in records], strict=True)
+        parts = self._side_by_side(
+            lambda one: np.concatenate([*self._along(one[0], one[1] - one[2], steps, levels)]),
+            [one for one in asked if len(one[1])],
+        )
         return np.concatenate(parts)[back]
+
+    @property
+    def _threads(self) -> int:
+        """Return how many assets are read side by side."""
+        jobs = getattr(self, "n_jobs", None)
+        return int(effective_n_jobs(1 if jobs is None else jobs))
 
     def _one_step(self, records: list[AssetRows]) -> FloatArray:
         """Return each row's forecast from the rows before it, (n, M)."""
-        return np.concatenate([self._one_step_of(record) for record in records])
+        return np.concatenate(self._side_by_side(self._one_step_of, records))
+
+    def _side_by_side(
+        self, work: Callable[[Any], FloatArray], items: list[Any]
+    ) -> list[FloatArray]:
+        """Return the work on each asset, by as many threads as `n_jobs` says."""
+        return in_threads(work, items, self._threads)
 
     def _one_step_of(self, record: AssetRows) -> FloatArray:
         """Return one-step forecasts (n, M) of one asset, read off between steps on uneven times."""

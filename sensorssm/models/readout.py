@@ -56,6 +56,11 @@ class Sums:
         self.yy[block, tag] += squares
         self.rows[block, tag] += len(z)
 
+    def join(self, other: Sums) -> None:
+        """Add the sums of other rows, block by block."""
+        for own, more in zip(vars(self).values(), vars(other).values(), strict=True):
+            own += more
+
     def select(self, blocks: list[int]) -> Sums:
         """Return the sums over some blocks, as a single block."""
         parts = (self.zz, self.zy, self.yy, self.rows)

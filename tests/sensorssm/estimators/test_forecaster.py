@@ -306,3 +306,18 @@ def test_a_saved_model_is_small(rng: np.random.Generator, tmp_path: Path) -> Non
     SSMForecaster(horizon=96, season=96).fit(X[:3000]).save(tmp_path)
 
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 1_000_000
+
+
+def test_assets_side_by_side_are_the_same_as_one_after_the_other(rng: np.random.Generator) -> None:
+    """`n_jobs` changes who reads, and no number that is learned or told."""
+    X, groups = np.concatenate([seasonal(400, rng) for _ in range(3)]), np.repeat([*"abc"], 400)
+    one, two = (
+        SSMForecaster(horizon=12, season=24, n_jobs=jobs).fit(X, groups=groups)
+        for jobs in (None, 2)
+    )
+
+    np.testing.assert_array_equal(two._model.linear.weights, one._model.linear.weights)
+    origins = [5, 399, 450, 1100, 20]
+    told, wanted = (m.forecast_from(X, origins, groups=groups) for m in (two, one))
+    np.testing.assert_array_equal(told, wanted)
+    np.testing.assert_array_equal(two.predict(X, groups=groups), one.predict(X, groups=groups))
