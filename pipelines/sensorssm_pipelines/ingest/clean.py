@@ -9,7 +9,7 @@ import polars as pl
 from sensorssm.names import ASSET, QUALITY, TAG, TIME, UNIT, VALUE, Quality
 from sensorssm_pipelines.ingest.files import ROW, as_long, collect, scan_file
 from sensorssm_pipelines.ingest.quality import quality_class
-from sensorssm_pipelines.ingest.times import utc_time
+from sensorssm_pipelines.ingest.times import FIRST, LAST, utc_time
 from sensorssm_pipelines.recipes.parts import Source
 from sensorssm_pipelines.store.rows import as_utc
 
@@ -80,15 +80,17 @@ def _reason(source: Source) -> pl.Expr:
     """Return why a reading cannot be used, null when it can; the first that fits counts."""
     time, value, quality = pl.col(TIME), pl.col(VALUE), pl.col(QUALITY)
     empty = pl.col(_TEXT).is_null() | (pl.col(_TEXT).str.strip_chars() == "")
-    reason = (
+    return (
         pl.when(pl.col(ASSET).is_null() | (pl.col(ASSET) == ""))
         .then(pl.lit("no asset"))
         .when(pl.col(TAG).is_null() | (pl.col(TAG) == ""))
         .then(pl.lit("no tag"))
         .when(time.is_null())
         .then(pl.lit("time cannot be read or placed"))
-        .when(time < as_utc(source.earliest))
+        .when((time < as_utc(source.earliest)) | (time < as_utc(FIRST)))
         .then(pl.lit("time before the earliest allowed"))
+        .when((time > as_utc(source.latest or LAST)) | (time > as_utc(LAST)))
+        .then(pl.lit("time after the latest allowed"))
         .when(quality.is_null())
         .then(pl.lit("unknown quality code"))
         .when(quality == int(Quality.BAD))
@@ -99,9 +101,5 @@ def _reason(source: Source) -> pl.Expr:
         .then(pl.lit("not a number"))
         .when(~value.is_finite())
         .then(pl.lit("not finite"))
+        .otherwise(None)
     )
-    if source.latest is not None:
-        reason = reason.when(time > as_utc(source.latest)).then(
-            pl.lit("time after the latest allowed")
-        )
-    return reason.otherwise(None)

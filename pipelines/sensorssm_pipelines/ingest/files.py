@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,6 +18,7 @@ ROW = "sensorssm:row"
 #: What a wide file's own columns may be called, so the frame's names wait under others.
 _PRIVATE = {name: f"sensorssm:{name}" for name in (ASSET, TIME, TAG, VALUE)}
 _FILE_NAME = "{file}"
+_UTF_16 = {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
 #: What reading a damaged file raises; a torn Parquet page makes the reader panic.
 _DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
@@ -53,13 +55,15 @@ def scan_file(file: Path, source: Source) -> tuple[pl.LazyFrame, pl.Schema]:
 
     Raises
     ------
-    DataError : an empty or unreadable file, or two columns of one name.
+    DataError : an empty or unreadable file, one of another encoding, or two columns of one name.
     """
     try:
         frame = _scan(file, source)
         schema = frame.collect_schema()
     except _DAMAGE as error:
         raise _unreadable(file, error) from error
+    if file.suffix.lower() != ".parquet":
+        _refuse_encoding(file, schema, source)
     repeated = [name for name in schema if re.fullmatch(r".+_duplicated_\d+", name)]
     if repeated:
         raise DataError(
@@ -150,6 +154,16 @@ def _wide(
     present = named.filter(pl.col(VALUE).is_not_null())
     nothing = pl.lit(None, pl.String)
     return present.select(ASSET, TAG, TIME, VALUE, nothing.alias(QUALITY), nothing.alias(UNIT), ROW)
+
+
+def _refuse_encoding(file: Path, schema: pl.Schema, source: Source) -> None:
+    """Raise DataError for a CSV file whose header is not of the encoding that the recipe says."""
+    with file.open("rb") as opened:
+        is_wide = opened.read(2) in _UTF_16
+    if is_wide or (source.encoding == "utf8" and any("\ufffd" in name for name in schema)):
+        found = "UTF-16" if is_wide else "not UTF-8"
+        cure = "" if is_wide else ", or set encoding to 'utf8-lossy' to read on with gaps"
+        raise DataError(f"{file} is {found}. Export it as UTF-8{cure}.")
 
 
 def _scan(file: Path, source: Source) -> pl.LazyFrame:

@@ -35,7 +35,7 @@ def to_grid(readings: pl.DataFrame, step: timedelta | None) -> pl.DataFrame:
         readings.lazy()
         .with_columns(pl.col(TIME) if step is None else _interval_end(step))
         .group_by(ASSET, TAG, TIME, maintain_order=True)  # a fixed order: sums repeat bit by bit
-        .agg(pl.col(VALUE).mean(), pl.col(QUALITY).max())
+        .agg(_mean(), pl.col(QUALITY).max())
         .collect(engine="in-memory")
     )
     cells = _times(means, step).join(_tags(means), on=ASSET, maintain_order="left_right")
@@ -68,6 +68,13 @@ def _interval_end(step: timedelta, column: str = TIME) -> pl.Expr:
     width = step // timedelta(microseconds=1)
     ticks = pl.col(column).cast(pl.Int64)
     return (-((-ticks) // width) * width).cast(pl.Datetime("us", "UTC")).alias(column)
+
+
+def _mean() -> pl.Expr:
+    """Return the mean of an interval's readings; of huge ones too, whose sum is no number."""
+    value = pl.col(VALUE)
+    mean = value.mean()
+    return pl.when(mean.is_finite()).then(mean).otherwise((value / pl.len()).sum()).alias(VALUE)
 
 
 def _times(means: pl.DataFrame, step: timedelta | None) -> pl.DataFrame:

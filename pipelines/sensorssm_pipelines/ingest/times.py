@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import polars as pl
 
 from sensorssm.errors import ConfigError, DataError
 from sensorssm_pipelines.store.schema import UTC_TIME
 
+_DAY = "%Y-%m-%d"
 _EPOCH = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1, "epoch_ns": -1_000}
-_ISO_ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z")
+#: Times outside cannot be held: models count nanoseconds from 1970 in 64 bits.
+FIRST, LAST = datetime(1678, 1, 1), datetime(2262, 1, 1)
+_ISO_ZONED = (
+    "%Y-%m-%dT%H:%M:%S%.f%#z",
+    "%Y-%m-%d %H:%M:%S%.f%#z",
+    "%Y-%m-%dT%H:%M%#z",
+    "%Y-%m-%d %H:%M%#z",
+)
 _ISO_NAIVE = (
     "%Y-%m-%dT%H:%M:%S%.f",
     "%Y-%m-%d %H:%M:%S%.f",
     "%Y-%m-%dT%H:%M",
     "%Y-%m-%d %H:%M",
+    _DAY,
 )
 
 
@@ -35,7 +46,7 @@ def utc_time(column: str, dtype: pl.DataType, time_format: str, time_zone: str) 
     if dtype == pl.Date:
         return _place(time.cast(pl.Datetime("us")), time_zone)
     if time_format in _EPOCH:
-        return _from_epoch(time.cast(pl.Int64, strict=False), _EPOCH[time_format])
+        return _from_epoch(time, _EPOCH[time_format])
     if dtype == pl.String:
         return _from_text(time.str.strip_chars(), time_format, time_zone)
     raise DataError(
@@ -44,9 +55,20 @@ def utc_time(column: str, dtype: pl.DataType, time_format: str, time_zone: str) 
     )
 
 
-def _from_epoch(count: pl.Expr, microseconds: int) -> pl.Expr:
-    whole = count // -microseconds if microseconds < 0 else count * microseconds
-    return whole.cast(UTC_TIME)
+def _from_epoch(time: pl.Expr, microseconds: int) -> pl.Expr:
+    """Return a count since 1970 as a time; below zero, `microseconds` is a divisor.
+
+    A whole number counts to the last digit, one with a fraction to the microsecond.
+    """
+    count, part = (time.cast(kind, strict=False) for kind in (pl.Int64, pl.Float64))
+    if microseconds < 0:
+        whole, broken = count // -microseconds, part / -microseconds
+    else:
+        # Beyond it the product would wrap around, to some other time.
+        fits = count.is_between(-(2**63) // microseconds + 1, 2**63 // microseconds - 1)
+        whole, broken = pl.when(fits).then(count * microseconds), part * microseconds
+    rounded = broken.round().cast(pl.Int64, strict=False)
+    return pl.when(count.is_not_null()).then(whole).otherwise(rounded).cast(UTC_TIME)
 
 
 def _from_text(text: pl.Expr, time_format: str, time_zone: str) -> pl.Expr:
@@ -63,7 +85,7 @@ def _from_text(text: pl.Expr, time_format: str, time_zone: str) -> pl.Expr:
             left = found.is_null() & texts.is_not_null()
             if not left.any():
                 break
-            part = texts.filter(left).str.to_datetime(pattern, time_unit="us", strict=False)
+            part = _parsed(texts.filter(left), pattern)
             frame = part.to_frame("t").select(
                 _place(pl.col("t"), time_zone) if pattern in naive else pl.col("t").cast(UTC_TIME)
             )
@@ -71,6 +93,12 @@ def _from_text(text: pl.Expr, time_format: str, time_zone: str) -> pl.Expr:
         return found
 
     return text.map_batches(parse, return_dtype=UTC_TIME, is_elementwise=True)
+
+
+def _parsed(texts: pl.Series, pattern: str) -> pl.Series:
+    if pattern == _DAY:
+        return texts.str.to_date(pattern, strict=False).cast(pl.Datetime("us"))
+    return texts.str.to_datetime(pattern, time_unit="us", strict=False)
 
 
 def _one_format(time_format: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -68,3 +68,10 @@ def test_a_fault_shorter_than_a_step_still_marks_a_row() -> None:
 
 def test_without_a_step_labels_keep_their_times() -> None:
     assert grid.labels_to_grid(spans((6, 8)), None).rows() == spans((6, 8)).rows()
+
+
+def test_the_mean_of_huge_readings_is_finite() -> None:
+    """Their sum is not a number that a float can hold; an infinite cell would stop every model."""
+    rows = readings({"a": [1, 2, 3]}).with_columns(value=pl.Series([1e308, 1.5e308, 1e308]))
+    [mean] = grid.to_grid(rows, 5 * MINUTE)["value"]
+    assert mean == pytest.approx(1e308 * (3.5 / 3))

@@ -446,7 +446,7 @@ def test_an_unmapped_quality_column_is_never_overlooked(tmp_path: Path) -> None:
 
 
 def test_one_time_years_off_does_not_fill_the_memory(tmp_path: Path) -> None:
-    far = ("p", "a", "9026-01-01T00:00:00Z", "1", "192", "bar")
+    far = ("p", "a", "2236-01-01T00:00:00Z", "1", "192", "bar")
     with pytest.raises(DataError, match="check time_format"):
         ingest(recipe(write(tmp_path / "h.csv", [GOOD, far]), period='period = "1s"'))
 
@@ -509,3 +509,35 @@ def test_a_damaged_file_is_refused_or_accounted_for(tmp_path: Path, layout: str)
         else:
             assert account.rows_in == account.rows_out + account.deduplicated + account.quarantined
     assert 10 < refused < 140  # else the damage was always fatal, or never
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("time,a\n2026-01-05T00:00,1\n".encode("utf-16"), "is UTF-16"),
+        ("time,Größe\n2026-01-05T00:00,1\n".encode("latin-1"), "is not UTF-8"),
+        (b"time,a,b\n2026-01-05T00:00,1,\xb5m\n", "Check its encoding"),
+    ],
+)
+def test_a_file_of_another_encoding_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    """Read as UTF-8, its tags would have names that no one has ever seen."""
+    (tmp_path / "w.csv").write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        ingest(recipe(tmp_path / "w.csv", WIDE))
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+    """Spreadsheets write one in front of UTF-8."""
+    (tmp_path / "w.csv").write_bytes(b"\xef\xbb\xbftime,a\n2026-01-05T00:00,1\n")
+    assert ingest(recipe(tmp_path / "w.csv", WIDE)).readings["tag"].to_list() == ["a"]
+
+
+@pytest.mark.parametrize("time", ["9999-12-31T23:59", "2262-06-01T00:00", "1677-01-01T00:00"])
+def test_a_time_that_no_model_can_hold_is_set_aside(tmp_path: Path, time: str) -> None:
+    """Nanoseconds in 64 bits end in 2262; the grid's own step may go past the last year there is."""
+    (tmp_path / "w.csv").write_text(f"time,a\n{time},1\n2026-01-05T00:00,2\n")
+    text = WIDE.replace("[grid]", "earliest = 1000-01-01\n[grid]")
+    found = ingest(recipe(tmp_path / "w.csv", text))
+    assert found.readings["value"].to_list() == [2.0]
+    [reason] = found.quarantine["reason"].cast(pl.String)
+    assert reason.startswith("time ") and reason.endswith(" allowed")

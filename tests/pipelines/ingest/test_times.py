@@ -29,6 +29,9 @@ NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
         ("2026-01-05T12:00:00.5", NOON.replace(microsecond=500_000)),
         ("2026-01-05T14:00:00+02:00", NOON),
         ("2026-01-05 04:00:00-0800", NOON),
+        ("2026-01-05T12:00Z", NOON),
+        ("2026-01-05 13:00+01:00", NOON),
+        ("2026-01-05", NOON.replace(hour=0)),
         ("2026-01-05T24:00:00Z", None),
         ("2026-13-05T12:00:00Z", None),
         ("45962.5", None),
@@ -74,6 +77,18 @@ def test_counts_since_1970(unit: str, scale: int) -> None:
     count = int(NOON.timestamp()) * scale
     assert parse([count], f"epoch_{unit}") == [NOON]
     assert parse([str(count), "soon"], f"epoch_{unit}") == [NOON, None]
+
+
+def test_a_count_with_a_fraction_is_read_to_the_microsecond() -> None:
+    half = NOON.replace(microsecond=500_000)
+    assert parse([f"{NOON.timestamp() + 0.5:.1f}"], "epoch_s") == [half]
+    assert parse([NOON.timestamp() * 1e3 + 500], "epoch_ms") == [half]
+
+
+@pytest.mark.parametrize("count", ["9223372036854775807", "-9223372036854775808", "1e300", "nan"])
+def test_a_count_that_no_time_has_is_no_time(count: str) -> None:
+    """Seconds times a million would wrap around, to some time in the middle of the readings."""
+    assert parse([count, str(int(NOON.timestamp()))], "epoch_s") == [None, NOON]
 
 
 def test_a_pattern_of_ones_own() -> None:
