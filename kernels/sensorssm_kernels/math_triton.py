@@ -77,6 +77,26 @@ def put_row(tile, row, t, i):
 
 
 @triton.jit
+def hold(tile):
+    """Return the tile as it is, in the layout where it was computed.
+
+    Triton (3.6 at least) moves a change of layout up through elementwise code, into layouts where
+    several lanes repeat it: softplus four times for one reading. A sum over an axis of size 1 costs
+    no instruction and stops it there.
+    """
+    return tl.sum(tile[None], axis=0)
+
+
+@triton.jit
+def widen(tile):
+    """Return a loaded tile as float32; a narrower one is widened once, not in every lane."""
+    if tile.dtype == tl.float32:
+        return tile
+    else:
+        return hold(tile.to(tl.float32))
+
+
+@triton.jit
 def walk(decay, drive, h, t, T: tl.constexpr):
     """Return all states of T steps from h, [T, NR, NL, BD], and the last one.
 
@@ -85,57 +105,64 @@ def walk(decay, drive, h, t, T: tl.constexpr):
     """
     path = drive
     for i in tl.static_range(T):
-        h = row_of(decay, t, i) * h + row_of(drive, t, i)
+        h = hold(row_of(decay, t, i) * h + row_of(drive, t, i))
         path = put_row(path, h, t, i)
     return path, h
 
 
 @triton.jit
-def _fold_lanes(tile, lane, BIT: tl.constexpr):
-    """Add up lanes that differ in BIT, over the last axis of [T, K, lanes].
+def _fold_lanes(tile, lane, BIT: tl.constexpr, AXIS: tl.constexpr):
+    """Add up lanes that differ in BIT, over axis AXIS (1 or 2) of a [T, ., .] tile.
 
     While there are rows, lanes with BIT clear take the even rows and the others the odd ones: half
     the exchanges of leaving every sum in both lanes.
     """
     T: tl.constexpr = tile.shape[0]
-    K: tl.constexpr = tile.shape[1]
-    LANES: tl.constexpr = tile.shape[2]
-    partner = (lane ^ BIT)[None, None, :]
+    P: tl.constexpr = tile.shape[1]
+    Q: tl.constexpr = tile.shape[2]
+    lane = lane[None, None, :] if AXIS == 2 else lane[None, :, None]
     if T == 1:
-        return tile + tl.gather(tile, tl.broadcast_to(partner, tile.shape), 2)
+        return tile + tl.gather(tile, tl.broadcast_to(lane ^ BIT, tile.shape), AXIS)
     else:
-        pairs = tl.permute(tl.reshape(tile, [T // 2, 2, K, LANES]), (0, 2, 3, 1))
+        pairs = tl.permute(tl.reshape(tile, [T // 2, 2, P, Q]), (0, 2, 3, 1))
         even, odd = tl.split(pairs)
-        upper = ((lane & BIT) != 0)[None, None, :]
+        upper = (lane & BIT) != 0
         kept, sent = tl.where(upper, odd, even), tl.where(upper, even, odd)
-        return kept + tl.gather(sent, tl.broadcast_to(partner, [T // 2, K, LANES]), 2)
+        return kept + tl.gather(sent, tl.broadcast_to(lane ^ BIT, [T // 2, P, Q]), AXIS)
 
 
 @triton.jit
-def spread_sum(tile):
-    """Return the sums over the last axis of [T, K, lanes], spread over its lanes.
+def spread_sum(tile, AXIS: tl.constexpr):
+    """Return the sums over the lanes of axis AXIS (1 or 2) of a [T, ., .] tile, spread over them.
 
-    Entry [r, k, lane] is the sum of row r * lanes + lane (modulo T when there are fewer rows).
+    The entry at row r of a lane is the sum of row r * lanes + lane (modulo T if there are fewer).
     """
-    LANES: tl.constexpr = tile.shape[2]
+    LANES: tl.constexpr = tile.shape[AXIS]
     lane = tl.arange(0, LANES)
     if LANES >= 2:
-        tile = _fold_lanes(tile, lane, 1)
+        tile = _fold_lanes(tile, lane, 1, AXIS)
     if LANES >= 4:
-        tile = _fold_lanes(tile, lane, 2)
+        tile = _fold_lanes(tile, lane, 2, AXIS)
     if LANES >= 8:
-        tile = _fold_lanes(tile, lane, 4)
+        tile = _fold_lanes(tile, lane, 4, AXIS)
     if LANES >= 16:
-        tile = _fold_lanes(tile, lane, 8)
+        tile = _fold_lanes(tile, lane, 8, AXIS)
     if LANES >= 32:
-        tile = _fold_lanes(tile, lane, 16)
+        tile = _fold_lanes(tile, lane, 16, AXIS)
     return tile
 
 
 @triton.jit
 def sum_states(tile):
     """Return the sums over all states of a [T, NR, NL, BD] tile, [T, BD]: registers, then lanes."""
-    return tl.sum(tl.sum(tile, axis=1), axis=1)
+    T: tl.constexpr = tile.shape[0]
+    NL: tl.constexpr = tile.shape[2]
+    BD: tl.constexpr = tile.shape[3]
+    sums = tl.sum(tile, axis=1)
+    if T >= NL:
+        return tl.reshape(spread_sum(sums, 1), [T, BD])
+    else:
+        return tl.sum(sums, axis=1)
 
 
 @triton.jit
@@ -149,5 +176,5 @@ def sum_channels(tile):
     NL: tl.constexpr = tile.shape[2]
     BD: tl.constexpr = tile.shape[3]
     ROWS: tl.constexpr = T // BD if T > BD else 1
-    sums = spread_sum(tl.reshape(tile, [T, NR * NL, BD]))
+    sums = spread_sum(tl.reshape(tile, [T, NR * NL, BD]), 2)
     return tl.reshape(sums, [ROWS, NR, NL, BD])

@@ -44,16 +44,3 @@ def locate_rows(u: Tensor, chunk: int, lengths: Tensor | None, cu_seqlens: Tenso
     full = torch.full_like(row, length)
     chunks = (length + chunk - 1) // chunk
     return Rows(row * length, full if lengths is None else lengths.to(row), row * chunks)
-
-
-def cut_rows(u: Tensor, chunk: int, segments: int) -> tuple[Rows, int]:
-    """Return the rows of dense u cut into segments of whole chunks, and how many each row has."""
-    batch, length = u.shape[:2]
-    chunks = (length + chunk - 1) // chunk
-    each = (chunks + segments - 1) // segments
-    segments = (chunks + each - 1) // each
-    row = torch.arange(batch, device=u.device)[:, None]
-    first = torch.arange(segments, device=u.device) * each
-    starts = (row * length + first * chunk).flatten()
-    lengths = (length - first * chunk).clamp(max=each * chunk).repeat(batch)
-    return Rows(starts, lengths, (row * chunks + first).flatten()), segments

@@ -8,25 +8,27 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sensorssm_kernels.launch_triton import Launcher
+from sensorssm_kernels.scan_backward_triton import scan_backward_kernel, scan_carry_kernel
+from sensorssm_kernels.scan_forward_triton import scan_forward_kernel
 from sensorssm_kernels.scan_plan import (
     count_blocks,
+    cut_steps,
     saved_dtype,
     saved_shape,
     triton_chunk,
     triton_tile,
 )
-from sensorssm_kernels.scan_rows import Rows, cut_rows, locate_rows
-from sensorssm_kernels.scan_triton_kernels import (
-    chain_kernel,
-    scan_backward_kernel,
-    scan_carry_kernel,
-    scan_forward_kernel,
-    sum_parts_kernel,
-)
+from sensorssm_kernels.scan_rows import Rows, locate_rows
+from sensorssm_kernels.scan_sums_triton import chain_kernel, sum_parts_kernel
 
 _PROGRAMS = 2112  # four warps for each scheduler of 132 multiprocessors
 _SHORTEST_SEGMENT = 256
 _MANY_CHANNELS = 20_480  # rows times channels
+
+_forward, _backward = Launcher(scan_forward_kernel), Launcher(scan_backward_kernel)
+_carry, _chain_up = Launcher(scan_carry_kernel), Launcher(chain_kernel)
+_sum_up = Launcher(sum_parts_kernel)
 
 
 def scan_forward(
@@ -61,10 +63,12 @@ def scan_backward(
     blank = torch.zeros_like if lengths is not None else torch.empty_like
     grad_u, grad_delta = blank(call.u), blank(call.delta)
     grad_z = None if z is None else blank(call.z)
-    parts = _Parts.empty(call, zeros=lengths is not None)
     grad_first = call.new_state()
-    _run_backward(call, saved, grad_y, grad_last, grad_u, grad_delta, grad_z, parts, grad_first)
-    grad_A, grad_B, grad_C, grad_skip, grad_bias = _sum(call, parts)
+    parts, rows = _new_parts(call, zeros=lengths is not None)
+    _run_backward(
+        call, saved, grad_y, grad_last, grad_u, grad_delta, grad_z, grad_first, parts, rows
+    )
+    grad_A, grad_B, grad_C, grad_skip, grad_bias = _sum(call, parts, rows)
     if initial_state is not None:
         grad_first = call.first_of_row(grad_first).to(initial_state.dtype)
     return (
@@ -88,22 +92,23 @@ class _Call:
     rows: Rows | None
     count: int
     segments: int
+    steps: int
     softplus: bool
 
     @classmethod
     def of(cls, u, delta, A, B, C, D_skip, z, delta_bias, lengths, cu_seqlens, softplus) -> _Call:
         batch, length, dim = u.shape
-        chunk, rows, segments, count = triton_chunk(B.shape[2]), None, 1, batch
+        chunk, rows, segments, steps, count = triton_chunk(B.shape[2]), None, 1, length, batch
         if lengths is not None or cu_seqlens is not None:
             rows = locate_rows(u, chunk, lengths, cu_seqlens)
             count = len(rows.starts)
         else:
             segments = _count_segments(batch, length, dim, B.shape[2])
             if segments > 1:
-                rows, segments = cut_rows(u, chunk, segments)
+                segments, steps = cut_steps(length, chunk, segments)
                 count = batch * segments
         tensors = (u, delta, A, B, C, D_skip, z, delta_bias)
-        return cls(*(_contiguous(x) for x in tensors), rows, count, segments, softplus)
+        return cls(*(_contiguous(x) for x in tensors), rows, count, segments, steps, softplus)
 
     @property
     def dim(self) -> int:
@@ -115,21 +120,22 @@ class _Call:
 
     @property
     def sizes(self) -> dict:
-        """Return the sizes that are compiled in, and the flags all kernels know."""
-        return {"DIM": self.dim, "STATES": self.states, "SHARED": self.A.ndim == 1}
+        """Return the sizes that are compiled in."""
+        return {"SHARED": self.A.ndim == 1, "DIM": self.dim, "STATES": self.states}
 
     @property
     def flags(self) -> dict:
-        return self.sizes | {
-            "HAS_Z": self.z is not None,
-            "HAS_BIAS": self.delta_bias is not None,
-            "SOFTPLUS": self.softplus,
-        }
+        return {"HAS_Z": self.z is not None, "HAS_BIAS": self.delta_bias is not None}
 
     @property
     def places(self) -> tuple[Tensor, ...]:
         rows = self.rows
         return (self.A,) * 3 if rows is None else (rows.starts, rows.lengths, rows.chunk_at)
+
+    @property
+    def cuts(self) -> tuple[int, int, int]:
+        """Return the length of a row, how many segments it has, and their length."""
+        return self.u.shape[1], self.segments, self.steps
 
     def new_state(self) -> Tensor:
         """Return fresh memory for a state per row, or per segment of one."""
@@ -145,25 +151,18 @@ class _Call:
         return state if self.segments == 1 else state[:: self.segments].clone()
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """What each program adds to the gradients that rows or channels share."""
+def _new_parts(call: _Call, *, zeros: bool) -> tuple[Tensor, Tensor]:
+    """Return memory for what each program adds to the gradients that channels or rows share.
 
-    B: Tensor
-    C: Tensor
-    A: Tensor
-    D_skip: Tensor
-    delta_bias: Tensor
-
-    @classmethod
-    def empty(cls, call: _Call, *, zeros: bool) -> _Parts:
-        strips = count_blocks(call.dim, triton_tile(call.states)["BD"])
-        # Sums over channels of bfloat16 readings end in bfloat16: their parts may as well.
-        dtype = torch.bfloat16 if call.u.dtype == torch.bfloat16 else torch.float32
-        fresh = torch.zeros if zeros else torch.empty
-        B, C = (fresh(strips, *call.B.shape, dtype=dtype, device=call.u.device) for _ in range(2))
-        A = call.u.new_empty(call.count, *call.A.shape, dtype=torch.float32)
-        return cls(B, C, A, call.new_channels(), call.new_channels())
+    B's and C's, (2, strips, B, L, N), by strip of channels; A's, D_skip's and bias's side by side,
+    (rows, A's size + 2 D), by row.
+    """
+    strips = count_blocks(call.dim, triton_tile(call.states)["BD"])
+    # Sums over channels of bfloat16 readings end in bfloat16: their parts may as well.
+    dtype = torch.bfloat16 if call.u.dtype == torch.bfloat16 else torch.float32
+    parts = call.u.new_empty(2, strips, *call.B.shape, dtype=dtype)
+    rows = call.u.new_empty(call.count, call.A.numel() + 2 * call.dim, dtype=torch.float32)
+    return parts.zero_() if zeros else parts, rows
 
 
 def _run_forward(call, first, y, state, saved, sums, *, keep: bool, only_state: bool) -> None:
@@ -171,65 +170,73 @@ def _run_forward(call, first, y, state, saved, sums, *, keep: bool, only_state: 
     grid = (count_blocks(call.dim, tile["BD"]), call.count)
     if not grid[0] * grid[1]:
         return
-    scan_forward_kernel[grid](
+    tensors = (
         call.u, call.delta, call.A, call.B, call.C, _or(call.D_skip, call.A), _or(call.z, call.u),
         _or(call.delta_bias, call.A), *call.places, _or(first, call.A), y, state, saved, sums,
-        call.u.shape[1], **call.flags, HAS_SKIP=call.D_skip is not None,
-        HAS_FIRST=first is not None, RAGGED=call.rows is not None, KEEP=keep,
-        ONLY_STATE=only_state, CHUNK=triton_chunk(call.states), **tile,
+    )  # fmt: skip
+    _forward(
+        grid, tensors, call.cuts, HAS_SKIP=call.D_skip is not None, **call.flags,
+        HAS_FIRST=first is not None, SOFTPLUS=call.softplus, RAGGED=call.rows is not None,
+        KEEP=keep, ONLY_STATE=only_state, CHUNK=triton_chunk(call.states), **call.sizes, **tile,
     )  # fmt: skip
 
 
 def _run_backward(
-    call, saved, grad_y, grad_last, grad_u, grad_delta, grad_z, parts, grad_first
+    call, saved, grad_y, grad_last, grad_u, grad_delta, grad_z, grad_first, parts, rows
 ) -> None:
     tile = _backward_tile(call)
     grid = (count_blocks(call.dim, tile["BD"]), call.count)
     if not grid[0] * grid[1]:
         return
-    scan_backward_kernel[grid](
+    tensors = (
         call.u, call.delta, call.A, call.B, call.C, _or(call.D_skip, call.A), _or(call.z, call.u),
         _or(call.delta_bias, call.A), *call.places, saved, grad_y, _or(grad_last, call.A),
-        grad_u, grad_delta, _or(grad_z, grad_u), parts.A, parts.B, parts.C,
-        parts.D_skip, parts.delta_bias, grad_first, call.u.shape[1],
-        call.u.shape[0] * call.u.shape[1], **call.flags, HAS_SKIP=call.D_skip is not None,
-        HAS_LAST=grad_last is not None, RAGGED=call.rows is not None, **tile,
+        grad_u, grad_delta, _or(grad_z, grad_u), grad_first, parts, rows,
+    )  # fmt: skip
+    tokens = call.u.shape[0] * call.u.shape[1]
+    _backward(
+        grid, tensors, (*call.cuts, tokens), HAS_SKIP=call.D_skip is not None, **call.flags,
+        HAS_LAST=grad_last is not None, SOFTPLUS=call.softplus, RAGGED=call.rows is not None,
+        **call.sizes, **tile,
     )  # fmt: skip
 
 
 def _run_carry(call, grad_y, carry) -> None:
     """Write what each segment sends back to the state before it."""
     tile = _backward_tile(call)
-    scan_carry_kernel[count_blocks(call.dim, tile["BD"]), call.count](
-        call.delta, call.A, call.C, _or(call.z, call.u), _or(call.delta_bias, call.A),
-        *call.places[:2], grad_y, carry, **call.flags, **tile,
+    tensors = (
+        call.delta, call.A, call.C, _or(call.z, call.u), _or(call.delta_bias, call.A), grad_y, carry
     )  # fmt: skip
+    grid = (count_blocks(call.dim, tile["BD"]), call.count)
+    _carry(grid, tensors, call.cuts, **call.flags, SOFTPLUS=call.softplus, **call.sizes, **tile)
 
 
 def _chain(call, ends, sums, given, *, backward: bool) -> Tensor:
     """Return the state (or its gradient) that comes into each segment."""
     into, block = torch.empty_like(ends), 256
-    rows = call.count // call.segments
-    chain_kernel[count_blocks(call.dim * call.states, block), rows](
-        ends, sums, call.A, _or(given, call.A), into, call.segments, HAS_GIVEN=given is not None,
-        BACKWARD=backward, **call.sizes, BLOCK=block, num_warps=4,
+    _chain_up(
+        (count_blocks(call.dim * call.states, block), call.count // call.segments),
+        (ends, sums, call.A, _or(given, call.A), into), (call.segments,),
+        HAS_GIVEN=given is not None, BACKWARD=backward, **call.sizes, BLOCK=block, num_warps=4,
     )  # fmt: skip
     return into
 
 
-def _sum(call: _Call, parts: _Parts) -> tuple:
+def _sum(call: _Call, parts: Tensor, rows: Tensor) -> tuple:
     """Return the gradients of A, B, C, D_skip and bias: all parts added up in one launch."""
     shared = (call.A, call.B, call.C, call.D_skip, call.delta_bias)
     sums = [None if x is None else torch.empty_like(x) for x in shared]
     grad_A, grad_B, grad_C, grad_skip, grad_bias = sums
     # Few columns and many rows for A, the other way round for B and C.
     blocks = {"BLOCK": 256, "PARTS": 8, "BLOCK_A": 16, "PARTS_A": 256}
-    grid = count_blocks(call.A.numel(), 16) + count_blocks(call.B.numel(), 256)
-    if grid:
-        sum_parts_kernel[(grid,)](
-            parts.B, parts.C, parts.A, parts.D_skip, parts.delta_bias, grad_B, grad_C, grad_A,
-            _or(grad_skip, call.A), _or(grad_bias, call.A), call.B.numel(), len(parts.B),
-            call.count, HAS_SKIP=grad_skip is not None, HAS_BIAS=grad_bias is not None,
+    jobs = count_blocks(call.A.numel(), 16) + count_blocks(call.B.numel(), 256)
+    if jobs:
+        tensors = (
+            parts, rows, grad_B, grad_C, grad_A, _or(grad_skip, call.A), _or(grad_bias, call.A)
+        )  # fmt: skip
+        _sum_up(
+            (jobs, 1), tensors, (call.B.numel(), parts.shape[1], call.count),
+            HAS_SKIP=grad_skip is not None, HAS_BIAS=grad_bias is not None,
             SIZE_A=call.A.numel(), DIM=call.dim, **blocks, num_warps=4,
         )  # fmt: skip
     return tuple(sums)
@@ -239,15 +246,14 @@ def _forward_tile(call: _Call, keep: bool) -> dict:
     """Return the forward's tile: at most 64 elements a lane; T a multiple of the chunk if kept.
 
     Chosen by timing on an H100. Many channels hide each other's latency and want few instructions
-    (wide tiles); few channels want long blocks, and 16-bit B and C widened a block ahead.
+    (wide tiles); few channels of float32 want long blocks.
     """
     channels, steps = triton_tile(call.states).values()
-    if call.count * call.dim >= _MANY_CHANNELS:
-        shape = (2 * channels, steps) if keep or steps < 8 else (4 * channels, steps // 2)
-        return _tile(call, *shape, STAGES=4) | {"CARRY": False}
-    if call.B.dtype != torch.float32:
-        return _tile(call, 2 * channels, steps, STAGES=4) | {"CARRY": True}
-    return _tile(call, channels, 2 * steps, STAGES=3) | {"CARRY": False}
+    if call.count * call.dim >= _MANY_CHANNELS and not keep and steps >= 8:
+        return _tile(call, 4 * channels, steps // 2, STAGES=4)
+    if call.B.dtype == torch.float32 and not keep:
+        return _tile(call, channels, 2 * steps, STAGES=3)
+    return _tile(call, 2 * channels, steps, STAGES=4)
 
 
 def _backward_tile(call: _Call) -> dict:

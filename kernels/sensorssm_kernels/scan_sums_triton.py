@@ -1,0 +1,80 @@
+"""What runs beside the scan's walks: sums of the parts of gradients, chains of segments."""
+
+# pyright: reportCallIssue=false, reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportOperatorIssue=false, reportOptionalMemberAccess=false, reportIndexIssue=false
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from sensorssm_kernels.math_triton import LOG2E, round_for
+
+
+@triton.jit
+def _sum_parts(
+    part_ptr, out_ptr, first, size, stride, parts, PARTS: tl.constexpr, BLOCK: tl.constexpr
+):
+    """Add up `parts` rows, `stride` apart, for BLOCK of `size` columns, PARTS rows at a time."""
+    at = first + tl.arange(0, BLOCK)
+    part = tl.arange(0, PARTS)
+    total = tl.zeros([PARTS, BLOCK], tl.float32)
+    part_ptr += part[:, None].to(tl.int64) * stride + at[None, :]
+    for done in range(0, parts, PARTS):
+        live = (part < parts - done)[:, None] & (at < size)[None, :]
+        total += tl.load(part_ptr, mask=live, other=0.0).to(tl.float32)
+        part_ptr += tl.cast(stride, tl.int64) * PARTS
+    total = round_for(tl.sum(total, axis=0), out_ptr)
+    tl.store(out_ptr + at, total, mask=at < size)
+
+
+@triton.jit(do_not_specialize=["size", "strips", "rows"])
+def sum_parts_kernel(
+    parts_ptr, rows_ptr, B_ptr, C_ptr, A_ptr, skip_ptr, bias_ptr, size, strips, rows,
+    HAS_SKIP: tl.constexpr, HAS_BIAS: tl.constexpr, SIZE_A: tl.constexpr, DIM: tl.constexpr,
+    BLOCK: tl.constexpr, PARTS: tl.constexpr, BLOCK_A: tl.constexpr, PARTS_A: tl.constexpr,
+):  # fmt: skip
+    """Add up the parts of all shared gradients in one launch, always in the same order.
+
+    `parts_ptr` is (2, strips, size), B's and C's; `rows_ptr` (rows, SIZE_A + 2 DIM): A's, D_skip's
+    and bias's.
+    """
+    job = tl.program_id(0)
+    blocks = tl.cdiv(SIZE_A, BLOCK_A)
+    WIDTH: tl.constexpr = SIZE_A + 2 * DIM
+    if job < blocks:
+        first = job.to(tl.int64) * BLOCK_A
+        _sum_parts(rows_ptr, A_ptr, first, SIZE_A, WIDTH, rows, PARTS_A, BLOCK_A)
+        if first < DIM:
+            rows_ptr += SIZE_A
+            if HAS_SKIP:
+                _sum_parts(rows_ptr, skip_ptr, first, DIM, WIDTH, rows, PARTS_A, BLOCK_A)
+            if HAS_BIAS:
+                _sum_parts(rows_ptr + DIM, bias_ptr, first, DIM, WIDTH, rows, PARTS_A, BLOCK_A)
+    else:
+        first = (job - blocks).to(tl.int64) * BLOCK
+        _sum_parts(parts_ptr, B_ptr, first, size, size, strips, PARTS, BLOCK)
+        parts_ptr += tl.cast(size, tl.int64) * strips
+        _sum_parts(parts_ptr, C_ptr, first, size, size, strips, PARTS, BLOCK)
+
+
+@triton.jit(do_not_specialize=["segments"])
+def chain_kernel(
+    ends_ptr, sums_ptr, A_ptr, given_ptr, into_ptr, segments,
+    HAS_GIVEN: tl.constexpr, BACKWARD: tl.constexpr, SHARED: tl.constexpr,
+    DIM: tl.constexpr, STATES: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Chain the segments of one row: what comes into each from what they give from zero."""
+    row = tl.program_id(1).to(tl.int64)
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    live = at < DIM * STATES
+    d = at // STATES
+    rates = tl.load(A_ptr + (d if SHARED else at), mask=live, other=0.0).to(tl.float32) * LOG2E
+    state = tl.zeros([BLOCK], tl.float32)
+    if HAS_GIVEN:
+        state = tl.load(given_ptr + row * DIM * STATES + at, mask=live, other=0.0).to(tl.float32)
+    for k in tl.range(0, segments, num_stages=4):
+        segment = row * segments + (segments - 1 - k if BACKWARD else k)
+        tl.store(into_ptr + segment * DIM * STATES + at, state, mask=live)
+        total = tl.load(sums_ptr + segment * DIM + d, mask=live, other=0.0)
+        end = tl.load(ends_ptr + segment * DIM * STATES + at, mask=live, other=0.0)
+        state = tl.exp2(rates * total) * state + end

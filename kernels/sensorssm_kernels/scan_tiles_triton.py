@@ -1,0 +1,93 @@
+"""What the scan's Triton kernels share: where a program's row lies, and the tiles it loads.
+
+A program owns BD channels of one row and walks time in blocks of T steps; a block is a
+[T, NR, NL, BD] tile: state n = nl NR + nr. Triton lays the last axes over the 32 lanes of a warp (BD
+channels by NL states) and the first into registers, so the scan over time is T multiply-adds per
+state with no exchange between lanes, and a lane's NR states are neighbours in memory. B and C are
+read once per BD channels. Sizes that a model fixes (DIM, STATES) are compiled in, so that addresses
+are a base and constants; lengths are not.
+"""
+
+# pyright: reportCallIssue=false, reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportOperatorIssue=false, reportOptionalMemberAccess=false, reportIndexIssue=false
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from sensorssm_kernels.math_triton import LOG2E, hold, widen
+
+
+@triton.jit
+def load(ptr, live, MASKED: tl.constexpr):
+    if MASKED:
+        return tl.load(ptr, mask=live, other=0.0)
+    else:
+        return tl.load(ptr)
+
+
+@triton.jit
+def locate(
+    starts_ptr, lengths_ptr, chunk_at_ptr, length, segments, steps,
+    RAGGED: tl.constexpr, CHUNK: tl.constexpr,
+):  # fmt: skip
+    """Return the program's row, its first token, its length and its first kept chunk.
+
+    Ragged rows are looked up; dense ones, of `length` tokens, are cut into `segments` of `steps`.
+    """
+    row = tl.program_id(1).to(tl.int64)
+    if RAGGED:
+        start = tl.load(starts_ptr + row)
+        chunk_at = tl.load(chunk_at_ptr + row)
+        length = tl.load(lengths_ptr + row).to(tl.int32)
+    else:
+        whole = row // segments
+        first = (row % segments).to(tl.int32) * steps
+        start = whole * length + first
+        chunk_at = whole * tl.cdiv(length, CHUNK) + first // CHUNK
+        length = tl.minimum(length - first, steps)
+    return row, start, length, chunk_at
+
+
+@triton.jit
+def number_states(N: tl.constexpr, NL: tl.constexpr):
+    """Return the number of each state of a tile, [NR, NL]."""
+    return tl.arange(0, N // NL)[:, None] + tl.arange(0, NL)[None, :] * (N // NL)
+
+
+@triton.jit
+def load_rates(A_ptr, d, n, live, SHARED: tl.constexpr, DIM: tl.constexpr, STATES: tl.constexpr):
+    """Return the rates as [NR, NL, BD], times log2(e); [1, 1, BD] when all states share one."""
+    if SHARED:
+        rates = tl.load(A_ptr + d, mask=d < DIM, other=0.0)[None, None, :]
+    else:
+        rates = tl.load(A_ptr + d[None, None, :] * STATES + n[:, :, None], mask=live, other=0.0)
+    return rates.to(tl.float32) * LOG2E
+
+
+@triton.jit
+def load_channels(ptr, d, HAS: tl.constexpr, DIM: tl.constexpr):
+    if HAS:
+        return tl.load(ptr + d, mask=d < DIM, other=0.0).to(tl.float32)
+    else:
+        return tl.zeros(d.shape, tl.float32)
+
+
+@triton.jit
+def load_matrix(ptr, n, t, left, RAGGED_END: tl.constexpr, STATES: tl.constexpr, N: tl.constexpr):
+    """Return B or C of one block as [T, NR, NL]."""
+    live = (t < left)[:, None, None] & (n < STATES)[None, :, :]
+    at = t[:, None, None] * STATES + n[None, :, :]
+    return widen(load(ptr + at, live, RAGGED_END or STATES != N))
+
+
+@triton.jit
+def decays(step, rates, SHARED: tl.constexpr, NR: tl.constexpr, NL: tl.constexpr):
+    """Return exp(step A) of a block as [T, NR, NL, BD]; rates shared by states take one exp each."""
+    if SHARED:
+        T: tl.constexpr = step.shape[0]
+        BD: tl.constexpr = step.shape[1]
+        decay = hold(tl.exp2(step * tl.reshape(rates, [1, BD])))
+        return tl.broadcast_to(decay[:, None, None, :], [T, NR, NL, BD])
+    else:
+        return tl.exp2(step[:, None, None, :] * rates[None, :, :, :])
