@@ -14,6 +14,7 @@ from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
+from narwhals.exceptions import DuplicateError
 from numpy.typing import ArrayLike, NDArray
 
 from sensorssm.errors import DataError, ShapeError
@@ -21,6 +22,7 @@ from sensorssm.names import ASSET, TIME
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+_YEARS = 292  # on either side of 1970 that nanoseconds in 64 bits can count
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,10 @@ def is_frame(X: Any) -> bool:
 def _as_frame(X: Any, *, collect: bool = True) -> Any:
     if isinstance(X, np.ndarray | list | tuple) or hasattr(X, "toarray"):
         return None
-    native = nw.from_native(X, pass_through=True)
+    try:
+        native = nw.from_native(X, pass_through=True)
+    except DuplicateError as error:
+        raise DataError(f"two columns have one name, wanted each tag once. {error}") from error
     if isinstance(native, nw.LazyFrame):
         return native.collect() if collect else native
     if isinstance(native, nw.DataFrame):
@@ -207,7 +212,10 @@ def _row_count(X: Any) -> int:
 def _group_codes(groups: Any, rows: int) -> tuple[IntArray, tuple[str, ...]]:
     if groups is None:
         return np.zeros(rows, dtype=np.int64), ("",)
-    column = np.asarray(groups).astype(str)
+    found = np.asarray(groups)
+    if found.dtype.kind in "fO" and any(_is_missing(asset) for asset in found.ravel()):
+        raise DataError("some rows name no asset, wanted one in every row; drop or name them")
+    column = found.astype(str)
     if column.shape != (rows,):
         raise ShapeError(f"groups has shape {column.shape}, wanted ({rows},): one asset a row")
     names, codes = np.unique(column, return_inverse=True)
@@ -218,6 +226,11 @@ def _group_codes(groups: Any, rows: int) -> tuple[IntArray, tuple[str, ...]]:
             "Sort by asset, then time."
         )
     return codes.astype(np.int64), tuple(str(name) for name in names)
+
+
+def _is_missing(name: Any) -> bool:
+    """Say whether a name is None, NaN, NaT or pandas' NA; the text "nan" is a name."""
+    return not isinstance(name, str) and str(name) in ("None", "nan", "NaT", "<NA>")
 
 
 def _time_ns(times: Any, rows: int, group: IntArray) -> IntArray | None:
@@ -239,31 +252,50 @@ def _time_ns(times: Any, rows: int, group: IntArray) -> IntArray | None:
 def _stamps(times: Any) -> IntArray:
     series = nw.from_native(times, series_only=True, pass_through=True)
     if isinstance(series, nw.Series):
-        if series.dtype == nw.Datetime:
-            series = series.dt.timestamp("ns")
         if series.null_count():
             raise DataError(f"{series.null_count()} times are missing, wanted a time in every row")
+        if series.dtype == nw.Datetime:
+            series = series.dt.timestamp("ns")
+            _refuse_far(bool(series.null_count()))
         times = series.to_numpy()
     if hasattr(times, "tz_convert") and times.tz is not None:  # a pandas index with a zone
         times = times.tz_convert("UTC").tz_localize(None)
     column = np.asarray(times)
     if np.issubdtype(column.dtype, np.datetime64):
-        if np.isnat(column).any():
-            raise DataError("some times are NaT, wanted a time in every row")
-        return column.astype("datetime64[ns]").astype(np.int64)
+        return _nanoseconds(column)
     if isinstance(times, nw.Series) or np.issubdtype(column.dtype, np.int64):
         return column.astype(np.int64)
     if np.issubdtype(column.dtype, np.floating):
+        if np.isnan(column).any():
+            raise DataError("some times are NaN, wanted a time in every row")
+        _refuse_far(bool((np.abs(column) >= 2.0**63 / 1e9).any()))
         return np.round(column * 1e9).astype(np.int64)
-    return _datetimes(column)
+    return _nanoseconds(_datetimes(column))
 
 
-def _datetimes(column: NDArray[Any]) -> IntArray:
+def _nanoseconds(column: NDArray[np.datetime64]) -> IntArray:
+    if np.isnat(column).any():
+        raise DataError("some times are NaT, wanted a time in every row")
+    years = column.astype("datetime64[Y]").astype(np.int64)  # from 1970
+    _refuse_far(bool((np.abs(years) >= _YEARS).any()))
+    return column.astype("datetime64[ns]").astype(np.int64)
+
+
+def _refuse_far(is_far: bool) -> None:
+    """Raise DataError for times that would silently wrap around to some other century."""
+    if is_far:
+        raise DataError(
+            "some times lie outside the years 1678 to 2261, which nanoseconds in 64 bits cannot "
+            "hold. Correct or drop these rows."
+        )
+
+
+def _datetimes(column: NDArray[Any]) -> NDArray[np.datetime64]:
     try:
         return np.array(
             [np.datetime64(round(_utc(t).timestamp() * 1e6), "us") for t in column.ravel()],
-            dtype="datetime64[ns]",
-        ).astype(np.int64)
+            dtype="datetime64[us]",
+        )
     except AttributeError as error:
         raise DataError(
             f"times are of type {column.dtype}, wanted datetimes, int64 nanoseconds or float "

@@ -131,3 +131,47 @@ def test_times_and_groups_must_have_one_entry_a_row() -> None:
 def test_scikit_learn_never_sees_the_time_column() -> None:
     """The table that goes to validation holds the tags alone."""
     assert open_table(_polars()).data.columns == ["flow", "pressure"]
+
+
+FAR = [datetime(3000, 1, 1), datetime(3001, 1, 1)]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        np.array(["3000-01-01", "3001-01-01"], "datetime64[s]"),
+        np.array(["1500-01-01", "1501-01-01"], "datetime64[D]"),
+        FAR,
+        pl.Series(FAR),
+        np.array([0.0, 1e300]),
+        np.array([0.0, np.inf]),
+    ],
+    ids=["numpy", "early", "python", "polars", "float", "infinite"],
+)
+def test_times_that_would_wrap_around_are_refused(times: object) -> None:
+    """Nanoseconds in 64 bits end in 2262; beyond, numpy silently gives some other century."""
+    with pytest.raises(DataError, match="outside the years 1678 to 2261"):
+        to_window(np.zeros((2, 1)), times=times)
+
+
+@pytest.mark.parametrize("times", [np.array([0.0, np.nan]), np.array(["2026", "NaT"], "M8[D]")])
+def test_a_missing_time_is_refused(times: object) -> None:
+    with pytest.raises(DataError, match="wanted a time in every row"):
+        to_window(np.zeros((2, 1)), times=times)
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [["a", None], [1.0, np.nan], pl.Series(["a", None]), pd.Series(["a", pd.NA], dtype="string")],
+    ids=["none", "nan", "polars", "pandas"],
+)
+def test_a_row_without_an_asset_is_refused(groups: object) -> None:
+    """It would become a row of an asset called "None"; an asset that is called so is one."""
+    with pytest.raises(DataError, match="name no asset"):
+        to_window(np.zeros((2, 1)), groups=groups)
+    assert to_window(np.zeros((2, 1)), groups=["None", "nan"]).groups == ("None", "nan")
+
+
+def test_two_columns_of_one_name_are_refused() -> None:
+    with pytest.raises(DataError, match="two columns have one name"):
+        to_window(pd.DataFrame([[1.0, 2.0]], columns=["a", "a"]))
