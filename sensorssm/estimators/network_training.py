@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from sensorssm.config import ModelConfig, TrainingConfig
+from sensorssm.estimators.checkpoints import Checkpoint, fingerprint
 from sensorssm.estimators.fold import CHUNK
 from sensorssm.estimators.learning import Series
 from sensorssm.estimators.network_fold import (
@@ -43,10 +44,12 @@ def learn_network(
     *,
     seed: int,
     progress: Progress | None = None,
+    checkpoint: str | None = None,
 ) -> NetworkFold:
     """Return a network trained on the first rows of every asset, stopped by the rows after them.
 
-    Too few rows leave it as it starts: it forecasts each tag's recent level.
+    Too few rows leave it as it starts: it forecasts each tag's recent level. With a folder for a
+    `checkpoint`, a run that was killed goes on from its last validation.
     """
     scale = Scale.of(np.concatenate([own.values[: own.trained] for own in series]))
     lesson = _Lesson(series, scale, sizes.horizon)
@@ -54,7 +57,8 @@ def learn_network(
     network = SensorSSM(sizes, generator=generator)
     if min(len(lesson.taught), len(lesson.held_back)) > 0:
         with one_thread():
-            _Run(network, lesson, training, generator).train(progress)
+            run = _Run(network, lesson, training, generator)
+            run.train(progress, None if checkpoint is None else run.kept_in(checkpoint, seed))
     return NetworkFold(network, scale)
 
 
@@ -110,9 +114,30 @@ class _Run:
         self.judging = lesson.held_back[::every]
         self.truth = lesson.told(self.judging).to(self.device)
 
-    def train(self, progress: Progress | None) -> None:
+    def train(self, progress: Progress | None, checkpoint: Checkpoint | None = None) -> None:
         """Train the network in place."""
-        train(self.network, self._batch_loss, self._held_back_loss, self.config, progress=progress)
+        train(
+            self.network,
+            self._batch_loss,
+            self._held_back_loss,
+            self.config,
+            progress=progress,
+            checkpoint=checkpoint,
+        )
+
+    def kept_in(self, folder: str, seed: int) -> Checkpoint:
+        """Return the checkpoint of this run, by its settings and rows, in `folder`."""
+        settings = {
+            "network": self.network.config.to_dict(),
+            "training": self.config.to_dict(),
+            "seed": seed,
+        }
+        elapsed = self.lesson.elapsed
+        rows = [self.lesson.inputs, self.lesson.starts, self.lesson.taught]
+        rows += [] if elapsed is None else [elapsed]
+        return Checkpoint(
+            folder, self.generator, fingerprint(settings, [np.asarray(part) for part in rows])
+        )
 
     def _batch_loss(self) -> Tensor:
         rows, wanted = self.segments.sample(self.generator)

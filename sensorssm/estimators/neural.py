@@ -44,6 +44,8 @@ class NeuralForecaster(Peer):
     batch, segment : segments a step, and rows in each; the first third only fills the state
     learning_rate : of AdamW, along a cosine
     random_state : seed of everything random; two fits on the same rows are equal
+    checkpoint : folder that keeps a running fit, at every validation; where the process is killed,
+        the same `fit` on the same rows goes on from there, on a CPU to the same bits
     verbose : 0 is silent; 1 logs every validation, at the level of information
 
     Attributes
@@ -66,6 +68,7 @@ class NeuralForecaster(Peer):
         segment: int = 192,
         learning_rate: float = 5e-3,
         random_state: int | None = 0,
+        checkpoint: str | None = None,
         verbose: int = 0,
     ) -> None:
         self.layer: Layer = layer
@@ -80,6 +83,7 @@ class NeuralForecaster(Peer):
         self.segment = segment
         self.learning_rate = learning_rate
         self.random_state = random_state
+        self.checkpoint = checkpoint
         self.verbose = verbose
 
     def _check_settings(self) -> None:
@@ -123,6 +127,7 @@ class NeuralForecaster(Peer):
             self._training(),
             seed=0 if self.random_state is None else int(self.random_state),
             progress=_log if self.verbose else None,
+            checkpoint=None if self.checkpoint is None else str(self.checkpoint),
         )
 
     @classmethod

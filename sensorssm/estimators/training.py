@@ -17,6 +17,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from sensorssm.config import TrainingConfig
+from sensorssm.estimators.checkpoints import Checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ def train(
     config: TrainingConfig,
     *,
     progress: Progress | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> TrainingReport:
     """Train `model` in place and leave it with the weights that did best on the held-back rows.
 
@@ -87,12 +89,19 @@ def train(
     batch_loss : returns the loss of the next random batch, with its gradient
     valid_loss : returns the loss on the held-back rows; called without gradients, also before the
         first step, so that training can end where it began
+    checkpoint : keeps the run at every validation, and goes on from where it was killed
     """
     optimiser = torch.optim.AdamW(_decayed(model, config.weight_decay), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _cosine(config.steps))
     best = _Best(model, _held_back(model, valid_loss))
     mean = _Mean(model, config.averaging)
-    for step in range(1, config.steps + 1):
+    done = 0
+    if checkpoint is not None:
+        done = checkpoint.resume(model, mean.means, best, optimiser)
+        _go_on(schedule, done)
+    for step in range(done + 1, config.steps + 1):
+        if step - 1 - best.step >= config.patience * config.check_every:
+            break
         optimiser.zero_grad(set_to_none=True)
         batch_loss().backward()
         nn.utils.clip_grad_norm_(model.parameters(), config.clip)
@@ -107,9 +116,11 @@ def train(
         logger.debug("step %d of %d: held-back loss %.5f", step, config.steps, loss)
         if progress is not None:
             progress(step, config.steps, loss)
-        if step - best.step >= config.patience * config.check_every:
-            break
+        if checkpoint is not None:
+            checkpoint.keep(step, model, mean.means, best, optimiser)
     model.load_state_dict(best.weights)
+    if checkpoint is not None:
+        checkpoint.done()
     return TrainingReport(best.step, best.loss, tuple(best.history))
 
 
@@ -205,6 +216,15 @@ def _decayed(model: nn.Module, weight_decay: float) -> list[dict]:
         {"params": groups[True], "weight_decay": weight_decay},
         {"params": groups[False], "weight_decay": 0.0},
     ]
+
+
+def _go_on(schedule: torch.optim.lr_scheduler.LambdaLR, step: int) -> None:
+    """Put the learning rates where they were after `step` steps."""
+    schedule.last_epoch = step
+    for group, base, factor in zip(
+        schedule.optimizer.param_groups, schedule.base_lrs, schedule.lr_lambdas, strict=True
+    ):
+        group["lr"] = base * factor(step)
 
 
 def _cosine(steps: int, warm: float = 0.1) -> Callable[[int], float]:
