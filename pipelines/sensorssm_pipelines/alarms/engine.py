@@ -82,17 +82,28 @@ class AlarmEngine:
         return json.dumps({"rule": asdict(self.rule), "assets": watches}, default=_to_text)
 
     def restore(self, text: str) -> None:
-        """Go on from a snapshot; ConfigError when it was made by another rule."""
-        content: dict[str, Any] = json.loads(text)
-        if content["rule"] != asdict(self.rule):
+        """Go on from a snapshot.
+
+        Raises
+        ------
+        ConfigError : it is damaged, was made by another rule or knows another number of tags;
+            then the engine stands where it stood
+        """
+        try:
+            content = json.loads(text)
+            rule, assets = content["rule"], content["assets"]
+            watches = {asset: _to_watch(watch, len(self.tags)) for asset, watch in assets.items()}
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise ConfigError(
-                f"the snapshot was made by rule {content['rule']}, wanted {asdict(self.rule)}. "
+                f"the text is not a snapshot of alarms over {len(self.tags)} tags ({error!r}). "
+                "Restore a copy, or start anew."
+            ) from error
+        if rule != asdict(self.rule):
+            raise ConfigError(
+                f"the snapshot was made by rule {rule}, wanted {asdict(self.rule)}. "
                 "Restore it under that rule, or start anew."
             )
-        self._watches = {
-            asset: _Watch(**{**watch, "alarm": _to_alarm(watch["alarm"])})
-            for asset, watch in content["assets"].items()
-        }
+        self._watches = watches
 
     def _maybe_open(self, watch: _Watch, now: Evidence) -> tuple[Change, Alarm] | None:
         if watch.above == 0:
@@ -177,6 +188,19 @@ def _to_text(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     raise TypeError(f"{type(value)} has no place in a snapshot")
+
+
+def _to_watch(row: dict[str, Any], tags: int) -> _Watch:
+    """Return what was remembered of one asset; ValueError where no engine remembers such a thing."""
+    watch = _Watch(**{**row, "alarm": _to_alarm(row["alarm"])})
+    counts = (watch.above, watch.below, watch.steps)
+    if any(not isinstance(count, int) or count < 0 for count in counts):
+        raise ValueError(f"counts of steps are {counts}")
+    for shares in (watch.first, watch.blame):
+        known = (tags,) if watch.alarm else (0, tags)
+        if len(shares) not in known or not all(math.isfinite(share) for share in shares):
+            raise ValueError(f"{len(shares)} shares of blame")
+    return watch
 
 
 def _to_alarm(row: dict[str, Any] | None) -> Alarm | None:

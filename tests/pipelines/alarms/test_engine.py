@@ -157,3 +157,34 @@ def test_a_snapshot_of_another_rule_and_a_senseless_rule_are_refused() -> None:
         Rule(on_delay=0)
     with pytest.raises(ConfigError, match="deadband nan"):
         Rule(deadband=NAN)
+
+
+def altered(**changes: object) -> str:
+    """Return the snapshot of an engine with an open alarm, one asset's memory changed."""
+    engine = AlarmEngine(Rule(), TAGS)
+    run(engine, [5.0, 6.0])
+    content = json.loads(engine.snapshot())
+    content["assets"]["p"] |= changes
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "[]", "null", "[" * 100_000, '{"rule": {}}', '{"rule": 1, "assets": []}',
+        altered(above="2"), altered(steps=-1), altered(below=None), altered(more=1),
+        altered(blame=[1.0]), altered(first=[]), altered(blame=[1.0, 2.0, None]),
+        altered(blame=[1.0, 2.0, math.inf]), altered(alarm={"id": "x"}),
+        altered(alarm={"opened": "yesterday"}),
+    ],
+)  # fmt: skip
+def test_a_hostile_snapshot_is_refused_and_the_engine_stands(text: str) -> None:
+    """Whatever a crash or a stranger left in the file, no alarm is made of it."""
+    engine = AlarmEngine(Rule(), TAGS)
+    run(engine, [5.0])
+    before = engine.snapshot()
+    with pytest.raises(ConfigError, match=r"not a snapshot|made by rule"):
+        engine.restore(text)
+    assert engine.snapshot() == before
+    engine.restore(altered())
+    assert engine.is_open("p")
