@@ -55,8 +55,6 @@ def _obstacle(backend: str, device: str, dtypes: list[torch.dtype]) -> str:
         return ""
     if torch.float64 in dtypes or torch.complex128 in dtypes:
         return "an argument is float64, which only the reference computes in"
-    if torch.complex64 in dtypes and backend == "triton":
-        return "A is complex, which only the reference and the CPU have"
     if not _INSTALLED[backend]:
         return f"{'numba' if backend == 'cpu' else 'triton'} is not installed"
     if _native(device) != backend and not (backend == "triton" and INTERPRETED):

@@ -73,24 +73,31 @@ def test_fixed_matrices_in_padded_and_packed_rows() -> None:
 @pytest.mark.parametrize(
     ("length", "dim", "states"), [(1, 3, 1), (2, 16, 4), (33, 21, 6), (65, 5, 16), (20, 3, 64)]
 )
-def test_complex_rates(length: int, dim: int, states: int) -> None:
+def test_complex_rates(backend: str, length: int, dim: int, states: int) -> None:
     """Oscillating states: outputs and gradients of both parts of every complex argument."""
-    x = scan_arguments(2, length, dim, states, form="complex")
+    x = scan_arguments(2, length, dim, states, form="complex", device=device_of(backend))
     for name in ("B", "C"):
         x[name] = torch.complex(x[name], x[name].flip(1))
-    compare(x, "cpu")
+    compare(x, backend)
 
 
-def test_complex_rates_with_other_arguments() -> None:
-    """Real B beside fixed complex C; rows of different lengths; one rate per channel."""
-    x = scan_arguments(4, 35, 6, 4, form="complex")
-    lengths = torch.tensor([35, 16, 0, 1])
-    compare(x, "cpu", lengths=lengths, drop=("z", "delta_bias", "initial_state"))
-    fixed = x | {"C": x["initial_state"][0], "A": x["A"][:, 0].contiguous()}
-    compare(fixed, "cpu", lengths=lengths)
-    packed = scan_arguments(1, 40, 6, 4, rows=4, form="complex")
-    packed["B"] = packed["initial_state"][0].real.contiguous()
-    compare(packed, "cpu", cu_seqlens=torch.tensor([0, 17, 17, 18, 40]))
+def test_complex_rates_in_padded_and_packed_rows(backend: str) -> None:
+    """Real B and C beside complex rates, in rows of different lengths, an empty one too."""
+    device = device_of(backend)
+    x = scan_arguments(4, 35, 6, 4, form="complex", device=device)
+    lengths = torch.tensor([35, 16, 0, 1], device=device)
+    compare(x, backend, lengths=lengths)
+    compare(x, backend, lengths=lengths, drop=("D_skip", "z", "delta_bias", "initial_state"))
+    x = scan_arguments(1, 40, 6, 4, rows=4, form="complex", device=device)
+    compare(x, backend, cu_seqlens=torch.tensor([0, 17, 17, 18, 40], device=device))
+
+
+def test_complex_rates_beside_fixed_matrices() -> None:
+    """A fixed complex C and a fixed real B, on the CPU; one complex rate per channel."""
+    x = scan_arguments(2, 20, 6, 4, form="complex")
+    fixed = {"B": x["initial_state"][0].real.contiguous(), "C": x["initial_state"][1]}
+    compare(x | fixed, "cpu")
+    compare(x | {"A": x["A"][:, 0].contiguous()}, "cpu")
 
 
 @pytest.mark.parametrize("form", ["full", "shared", "complex"])

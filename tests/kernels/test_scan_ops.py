@@ -15,9 +15,10 @@ def leaves_of(arguments):
     return {k: v.detach().clone().requires_grad_() for k, v in arguments.items()}
 
 
-def test_opcheck(backend: str) -> None:
+@pytest.mark.parametrize("form", ["full", "complex"])
+def test_opcheck(backend: str, form: str) -> None:
     """Schema, fake tensors, autograd registration and ahead-of-time dispatch agree."""
-    x = leaves_of(scan_arguments(2, 9, 5, 4, device=device_of(backend)))
+    x = leaves_of(scan_arguments(2, 9, 5, 4, form=form, device=device_of(backend)))
     torch.library.opcheck(scan_op, (*x.values(), None, None, True, True, backend))
 
 
