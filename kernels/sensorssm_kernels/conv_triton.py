@@ -8,6 +8,8 @@ row and a place in it: computed for a dense batch, read from memory for padded a
 # pyright: reportOperatorIssue=false, reportOptionalMemberAccess=false, reportIndexIssue=false
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 import triton
 import triton.language as tl
@@ -15,7 +17,7 @@ from torch import Tensor
 
 from sensorssm_kernels.math_triton import round_for, sigmoid
 from sensorssm_kernels.scan_plan import count_blocks
-from sensorssm_kernels.scan_rows import count_rows
+from sensorssm_kernels.scan_rows import Rows, count_rows, locate_rows
 
 
 @triton.jit
@@ -206,8 +208,13 @@ def conv_backward(grad_y, grad_state, x, weight, bias, state, lengths, cu_seqlen
         if grad_first.numel():
             del flags["RAGGED"]
             flags["BT"] = max(2, 1 << (taps - 2).bit_length())
-            conv_state_backward_kernel[call.rows, call.grid[1]](
-                *call.inputs[:4], call.starts, call.lengths, *given, grad_first, **flags
+            conv_state_backward_kernel[call.count, call.grid[1]](
+                *call.inputs[:4],
+                call.rows.starts.contiguous(),
+                call.rows.lengths.contiguous(),
+                *given,
+                grad_first,
+                **flags,
             )
         grad_first = grad_first.to(state.dtype)
     return (
@@ -223,22 +230,13 @@ class _Call:
 
     def __init__(self, x, weight, bias, state, lengths, cu_seqlens, silu: bool):
         batch, length, dim = x.shape
-        taps, device = weight.shape[1], x.device
-        self.x, self.rows = x.contiguous(), count_rows(batch, cu_seqlens)
-        self.ragged = lengths is not None or cu_seqlens is not None
-        first = x.new_zeros(self.rows, taps - 1, dim) if state is None else state.to(x.dtype)
+        taps, rows = weight.shape[1], count_rows(batch, cu_seqlens)
+        self.x, self.count = x.contiguous(), rows
+        self.lengths, self.cu_seqlens = lengths, cu_seqlens
+        first = x.new_zeros(rows, taps - 1, dim) if state is None else state.to(x.dtype)
         self.state = first.contiguous()
-        edges = torch.arange(batch + 1, device=device) * length
-        edges = edges if cu_seqlens is None else cu_seqlens.to(torch.int64)
-        self.starts = edges[:-1].contiguous()
-        self.lengths = edges.diff() if lengths is None else lengths.to(torch.int64)
-        places = (self.x,) * 3
-        if self.ragged:
-            token = torch.arange(batch * length, device=device)
-            row = torch.searchsorted(edges, token, right=True) - 1
-            places = row, token - edges[row], self.lengths
         tensors = weight.contiguous(), self.x if bias is None else bias.contiguous(), self.state
-        self.inputs = (self.x, *tensors, *places)
+        self.inputs = (self.x, *tensors, *(self._locate_tokens() if self.ragged else (x,) * 3))
         self.sizes = batch * length, max(length, 1)
         # 32 by 32: the backward holds W slopes a token; with 64 channels it fills all registers.
         BD = min(32, max(16, 1 << (dim - 1).bit_length()))
@@ -248,14 +246,31 @@ class _Call:
         }  # fmt: skip
         self.grid = count_blocks(batch * length, 32), count_blocks(dim, BD)
 
+    @property
+    def ragged(self) -> bool:
+        return self.lengths is not None or self.cu_seqlens is not None
+
+    @cached_property
+    def rows(self) -> Rows:
+        return locate_rows(self.x, 1, self.lengths, self.cu_seqlens)
+
+    def _locate_tokens(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the row of each token, its place in it, and the lengths of the rows."""
+        token = torch.arange(self.x.shape[0] * self.x.shape[1], device=self.x.device)
+        row = torch.searchsorted(self.rows.starts, token, right=True) - 1
+        return row, token - self.rows.starts[row], self.rows.lengths
+
 
 def _last_readings(call: _Call) -> Tensor:
     """Return the last W - 1 readings of every row, from x or, in short rows, from the state."""
     before, dim = call.state.shape[1:]
-    place = call.lengths[:, None] - before + torch.arange(before, device=call.x.device)
+    if not call.ragged:
+        late = call.x[:, max(0, call.x.shape[1] - before) :]
+        return torch.cat([call.state[:, late.shape[1] :], late], dim=1)
+    place = call.rows.lengths[:, None] - before + torch.arange(before, device=call.x.device)
     index = (place + before).clamp(max=max(before - 1, 0))
     earlier = call.state.gather(1, index[..., None].expand(-1, -1, dim))
     if not call.x.numel():
         return earlier
-    token = (call.starts[:, None] + place).clamp(min=0, max=call.sizes[0] - 1)
+    token = (call.rows.starts[:, None] + place).clamp(min=0, max=call.sizes[0] - 1)
     return torch.where((place >= 0)[..., None], call.x.view(-1, dim)[token], earlier)
