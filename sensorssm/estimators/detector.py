@@ -21,6 +21,7 @@ from sensorssm.estimators.labels import (
     rows_to_learn,
     with_new,
 )
+from sensorssm.estimators.mode_choice import load_modes, modes_of
 from sensorssm.frames import Window, is_frame, like
 from sensorssm.scoring import (
     Cell,
@@ -31,6 +32,7 @@ from sensorssm.scoring import (
     fit_trimmed,
     fold,
     period_seconds,
+    rescore,
     state_size,
     statistics_of,
     threshold_for_budget,
@@ -55,10 +57,13 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
         needs `times` in `fit` or `period`
     period : sampling period where there are no times: seconds, a timedelta, or as ``"5min"``
     on_delay, off_delay : rows above the threshold that open an event; rows below that close it
+    modes : tag that tells the operating mode, by at most 8 values: each mode has a calibration of
+        its own. "auto" takes the switch under which scores differ most, if any does
     random_state : unused; the fit is deterministic
 
     Attributes
     ----------
+    modes_ : the modes' calibrations, or None
     threshold_, offset_ : the score where an anomaly starts, and its negative
     fitted_threshold_, labels_ : the threshold before `adjust`, and the labels that moved it
     cell_ : the fitted coefficients
@@ -86,6 +91,7 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
         period: Any = None,
         on_delay: int = 1,
         off_delay: int = 6,
+        modes: str | None = None,
         random_state: Any = 0,
     ) -> None:
         self.false_alarm_rate = false_alarm_rate
@@ -93,6 +99,7 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
         self.period = period
         self.on_delay = on_delay
         self.off_delay = off_delay
+        self.modes = modes
         self.random_state = random_state
 
     def fit(
@@ -123,6 +130,10 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
             window = self._window(X, times=times, groups=groups)
         rows = Rows(window.values, window.elapsed, window.starts, keep)
         cell, held_back, self.left_out_ = fit_trimmed(rows, Options())
+        held_back = np.where(rows.keep & ~self.left_out_, held_back, np.nan)
+        self.modes_ = modes_of(self.modes, self.tags_, window.values, held_back)
+        self.cell_ = cell
+        held_back = self.in_mode(held_back, window.values)
         threshold = self._threshold(held_back, window.starts)
         self.cell_ = cell._replace(novelty=max(cell.novelty, threshold + 0.5))
         self._hear(threshold, ())
@@ -144,6 +155,15 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
         new = labels_of(window, kinds, self._fold(window)[0], self.on_delay)
         self._hear(self.fitted_threshold_, with_new(self.labels_, new))
         return self
+
+    def in_mode(self, scores: FloatArray, values: FloatArray) -> FloatArray:
+        """Return scores (n,) of the cell as they count in the mode of each row of `values` (n, M).
+
+        A tag that never moved before is news in any mode: such a row keeps its score.
+        """
+        if self.modes_ is None:
+            return scores
+        return np.where(scores == self.cell_.novelty, scores, rescore(self.modes_, scores, values))
 
     @property
     def fixed_tags_(self) -> tuple[str, ...]:
@@ -252,7 +272,7 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
                 share[part] if shares else share,
                 stats,
             )
-        return scores, ahead, share
+        return self.in_mode(scores, window.values), ahead, share
 
     def _like(self, X: Any, matrix: FloatArray) -> Any:
         if not is_frame(X):
@@ -272,18 +292,23 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
             "tags": self.tags_ if hasattr(self, "feature_names_in_") else None,
             "count": self.n_features_in_,
         }
+        if self.modes_ is not None:
+            mode = self.modes_._asdict()
+            config["mode_tag"] = mode.pop("tag")
+            cell |= {f"mode_{name}": array for name, array in mode.items()}
         return config, cell
 
     @classmethod
     def _from_parts(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:
         model = cls(**config["params"])
-        fields: dict[str, Any] = dict(arrays)
+        fields: dict[str, Any] = {k: a for k, a in arrays.items() if not k.startswith("mode_")}
         fields |= {name: kind(config["cell"][name]) for name, kind in SCALARS.items()}
         model.cell_ = Cell(**fields)
         model._recall(config, int(config["count"]))
         labels = tuple(Label.from_dict(label) for label in config.get("labels", ()))
         model._hear(float(config["threshold"]), labels)
         model.cell_.check(model.n_features_in_)
+        model.modes_ = load_modes(config.get("mode_tag"), arrays, model.n_features_in_)
         return model
 
 

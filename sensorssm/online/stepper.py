@@ -190,6 +190,7 @@ class Stepper:
         advance_all(
             self._cell, self._state, rows, readings, elapsed, score, expected, shares, self._stats
         )
+        score = self._detector.in_mode(score, readings)
         if stamp is not None:
             self._time[rows] = stamp
         self._read_on(rows, readings, before, stamp)
