@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, ClassVar
 
 import numpy as np
@@ -62,7 +63,11 @@ class SSMForecaster(BaseForecaster):
         self.season = season
         self.memory = memory
         self.lags = lags
-        super().__init__()
+        with (
+            warnings.catch_warnings()
+        ):  # that sktime will stop remembering rows changes nothing here
+            warnings.filterwarnings("ignore", ".*remember_data", FutureWarning)
+            super().__init__()
 
     def _fit(self, y: Any, X: Any, fh: Any) -> SSMForecaster:
         self.forecaster_ = own.SSMForecaster(

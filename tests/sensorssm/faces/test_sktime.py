@@ -12,9 +12,6 @@ from sktime.utils.estimator_checks import check_estimator
 from sensorssm import SSMForecaster as Own
 from sensorssm.faces.sktime import SSMForecaster
 
-# sktime says to every forecaster that it will stop remembering the rows; this face has its own.
-pytestmark = pytest.mark.filterwarnings("ignore:The default of config:FutureWarning")
-
 
 @pytest.fixture(scope="module")
 def readings() -> pd.DataFrame:
