@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from sensorssm.errors import ConfigError
@@ -71,3 +72,18 @@ def test_a_loaded_model_says_that_it_cannot_learn_on(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match=r"Call update\(\)"):
         loaded.partial_fit(X)
+
+
+def test_chunks_of_a_lazy_frame_teach_what_one_chunk_does() -> None:
+    """After the first month, months of a lazy frame give the weights of one table of all of them."""
+    frame = pl.DataFrame(readings(1500), schema=["a", "b"]).lazy()
+    whole, chunked = (SSMForecaster(horizon=12, season=12).fit(frame.slice(0, 600)) for _ in "ab")
+    whole.partial_fit(frame.slice(600))
+    for at in range(600, 1500, 130):
+        chunked.partial_fit(frame.slice(at, 130))
+
+    one, many = whole._model.linear.weights, chunked._model.linear.weights
+    assert np.abs(one).max() > 0.1
+    # The same products in other groups, solved in float64 and kept in float32.
+    np.testing.assert_allclose(many, one, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(chunked.forecast(), whole.forecast(), rtol=1e-5)
