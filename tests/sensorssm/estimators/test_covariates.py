@@ -118,20 +118,20 @@ def test_stream_update_and_batch_agree(
     for row, known in zip(X[:end], U[:end], strict=True):
         stream.update(row, future=known)  # pyright: ignore[reportCallIssue]
     told = stream.forecast(quantiles=QUANTILES, future=ahead)  # pyright: ignore[reportCallIssue]
-    np.testing.assert_array_equal(told, whole)
+    np.testing.assert_allclose(told, whole, rtol=1e-14)
     again = model.stream()
     again.restore(stream.snapshot())
     np.testing.assert_array_equal(
         again.forecast(quantiles=QUANTILES, future=ahead),  # pyright: ignore[reportCallIssue]
-        whole,
+        told,
     )
 
     for low, high in ((FITTED, 1333), (1333, end)):
         model.update(X[low:high], future=U[low:high])
-    # `fit` leaves the calibration at its start, so after it the point forecasts agree.
-    np.testing.assert_array_equal(
-        model.forecast(future=ahead), model.forecast_from(X, [end - 1], future=U)[0]
-    )
+    # `fit` leaves the calibration at its start, so after it the point forecasts agree; products of
+    # another number of rows may round otherwise in the last bit.
+    point = model.forecast_from(X, [end - 1], future=U)[0]
+    np.testing.assert_allclose(model.forecast(future=ahead), point, rtol=1e-14)
     model.save(tmp_path)
     told = [
         one.forecast(quantiles=QUANTILES, future=ahead) for one in (model, model.load(tmp_path))
