@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sensorssm.errors import ConfigError
 from sensorssm.estimators.base import Arrays, ModelFolder, WindowEstimator
+from sensorssm.estimators.event_table import event_columns
 from sensorssm.estimators.labels import (
     Label,
     labels_of,
@@ -205,7 +206,8 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
         """Return the anomalies of `X` as intervals, in the caller's kind of frame (array: a dict).
 
         Columns: asset, started, ended (half open; times, or row numbers without them), peak (the
-        largest score), p_value, first_tag (who moved first), tags (the most blamed, joined).
+        largest score), p_value, first_tag (who moved first), tags (the most blamed, joined) and
+        new_tags (those that never moved in training and do here, joined).
         """
         window = self._checked(X, times, groups)
         scores, _, shares = self._fold(window, shares=True)
@@ -216,7 +218,7 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
             off_delay=self.off_delay,
         )
         events = describe_events(intervals, scores, shares)
-        columns = _event_columns(events, window, scores, self.tags_)
+        columns = event_columns(events, window, scores, self.tags_, self.cell_)
         return like(X, columns) if is_frame(X) else columns
 
     def _hear(self, fitted_threshold: float, labels: tuple[Label, ...]) -> None:
@@ -310,27 +312,3 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
         model.cell_.check(model.n_features_in_)
         model.modes_ = load_modes(config.get("mode_tag"), arrays, model.n_features_in_)
         return model
-
-
-def _event_columns(
-    events: list[Any], window: Window, scores: FloatArray, tags: tuple[str, ...]
-) -> dict[str, NDArray[Any]]:
-    started = np.array([event.started for event in events], dtype=np.int64)
-    last = np.array([event.ended - 1 for event in events], dtype=np.int64)
-    peak = scores[np.array([event.peak for event in events], dtype=np.int64)]
-    if window.time is not None:
-        step = np.int64(round((window.period_s or 0.0) * 1e9))
-        begin = window.time[started].astype("datetime64[ns]")
-        end = (window.time[last] + step).astype("datetime64[ns]")
-    else:
-        begin, end = started, last + 1
-    names = np.array(window.groups, dtype=str)
-    return {
-        "asset": names[window.group[started]],
-        "started": begin,
-        "ended": end,
-        "peak": peak,
-        "p_value": 10.0**-peak,
-        "first_tag": np.array([tags[event.first_tag] for event in events], dtype=str),
-        "tags": np.array([", ".join(tags[i] for i in event.tags) for event in events], dtype=str),
-    }

@@ -101,6 +101,10 @@ def test_a_tag_that_never_moved_is_reported_when_it_does() -> None:
     later[50, 6] = 8.0
     assert detector.predict(later)[50] == -1
     assert detector.explain(later)[50].argmax() == 6
+    events = detector.events(later)
+    row = np.flatnonzero((events["started"] <= 50) & (events["ended"] > 50))
+    assert events["new_tags"][row].tolist() == ["x6"]
+    assert set(np.delete(events["new_tags"], row)) <= {""}
 
 
 def test_shares_sum_to_one(fitted: SSMDetector, unseen: np.ndarray) -> None:
