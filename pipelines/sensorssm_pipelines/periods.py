@@ -29,3 +29,10 @@ def parse_period(text: str) -> timedelta:
         return int(match[1]) * _UNITS[match[2]]
     except OverflowError:
         raise ConfigError(f"{text!r} is too long. Write at most some thousand days.") from None
+
+
+def minutes_text(minutes: float) -> str:
+    """Return a length of time in the unit that suits it: ``40 s``, ``105 min``, ``6.5 h``."""
+    if minutes < 1:
+        return f"{60 * minutes:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"

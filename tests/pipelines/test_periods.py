@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from sensorssm.errors import ConfigError
-from sensorssm_pipelines.periods import parse_period
+from sensorssm_pipelines.periods import minutes_text, parse_period
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,10 @@ def test_a_number_and_a_unit(text: str, seconds: float) -> None:
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="Write"):
         parse_period(text)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "text"), [(0, "0 s"), (0.5, "30 s"), (1, "1 min"), (119, "119 min"), (150, "2.5 h")]
+)
+def test_minutes_are_told_in_the_unit_that_suits_them(minutes: float, text: str) -> None:
+    assert minutes_text(minutes) == text

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sensorssm.names import unit_sign
+from sensorssm_pipelines.jobs import webpage
 from sensorssm_pipelines.jobs.backtest import BASELINES, MODEL, BacktestReport
 from sensorssm_pipelines.jobs.fit import FitReport
 from sensorssm_pipelines.jobs.ingest import IngestReport
@@ -14,6 +15,7 @@ from sensorssm_pipelines.jobs.judge import JudgeReport
 from sensorssm_pipelines.jobs.records import to_json
 from sensorssm_pipelines.jobs.replay import ReplayReport
 from sensorssm_pipelines.jobs.rows import VUS_WINDOW, RowsReport
+from sensorssm_pipelines.periods import minutes_text
 from sensorssm_pipelines.store import Store
 
 
@@ -32,10 +34,11 @@ class RunReport:
 
 
 def run(report: RunReport, store: Store) -> str:
-    """Write ``report.json`` and ``report.txt`` into the store's folder; return the text."""
+    """Write ``report.json``, ``.txt`` and ``.html`` into the store's folder; return the text."""
     text = as_text(report) + f"\n\nResults in {store.path}, after {report.seconds:.0f} s."
     (store.path / "report.json").write_text(to_json(report) + "\n", encoding="utf-8")
     (store.path / "report.txt").write_text(text + "\n", encoding="utf-8")
+    webpage.write(f"sensorssm: {report.recipe}", text, report.faults, store)
     return text
 
 
@@ -134,7 +137,7 @@ def _fault(fault: Mapping[str, Any]) -> list[str]:
         str(fault["asset"]),
         f"{fault['started']:%Y-%m-%d %H:%M}",
         "found" if fault["found"] else "MISSED",
-        _delay(fault["delay_min"]),
+        "" if fault["delay_min"] is None else minutes_text(fault["delay_min"]),
         fault["first_tag"] or "",
         *(_in_unit(fault[name], fault["unit"]) for name in ("seen", "expected")),
         named,
@@ -170,14 +173,6 @@ def _rows(report: RowsReport) -> str:
     head = ["detector", "F1", "false alarms", "missed", "VUS-PR"]
     title = f"Row by row (F1, VUS-PR with a window of {VUS_WINDOW} rows: more is better)"
     return f"{title}\n{table(head, rows)}"
-
-
-def _delay(minutes: float | None) -> str:
-    if minutes is None:
-        return ""
-    if minutes < 1:
-        return f"{60 * minutes:.0f} s"
-    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
