@@ -111,15 +111,34 @@ def odd_times(store: Store) -> None:
     store.write_runs(pl.DataFrame({"run": ["r"], "started": [NOON], "status": ["RUNNING"]}))
 
 
+def odd_skill(store: Store) -> None:
+    """A backtest of which nothing is known, of one model alone, at one step, without levels."""
+    one_reading(store)
+    unknown = pl.DataFrame({"run": ["r"], "asset": "P-1", "model": "m", "tag": "T", "step": 1})
+    nan = {"mae": pl.lit(float("nan")), "pinball": pl.lit(None, pl.Float64), "readings": pl.lit(0)}
+    store.write_skill(unknown.with_columns(**nan))
+
+
+def odd_levels(store: Store) -> None:
+    """Errors of zero and beyond all bounds; levels that pair with none, or are not known."""
+    odd_skill(store)
+    known = {"mae": [0.0, 1e308], "pinball": [0.0, 1e308], "readings": [5, 2**62]}
+    rows = pl.DataFrame({"model": ["SSM", "<b>=x"], **known})
+    place = {"run": pl.lit("r"), "asset": pl.lit("P-1"), "tag": pl.lit("T")}
+    store.write_skill(rows.with_columns(step=pl.lit(10**6), **place))
+    shares = pl.DataFrame({"level": [0.3, 0.5, 0.9], "below": [0.3, None, 2.0], "readings": 1})
+    store.write_calibration(shares.with_columns(model=pl.lit("SSM"), **place))
+
+
 STORES: list[Callable[[Store], None]] = [
     lambda store: None, named, one_reading, nothing_known, extremes, bare_alarms, orphans,
-    many_tags, odd_times,
+    many_tags, odd_times, odd_skill, odd_levels,
 ]  # fmt: skip
 
 
 def test_every_page_is_here() -> None:
     """A page that is added is put through all of this without being listed."""
-    assert set(PAGES) >= {"overview", "asset", "alarms", "runs"}
+    assert set(PAGES) >= {"overview", "asset", "alarms", "models", "runs"}
 
 
 @pytest.mark.parametrize("fill", STORES, ids=lambda f: f.__name__.strip("<>"))

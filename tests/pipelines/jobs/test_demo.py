@@ -129,6 +129,7 @@ def test_the_report_is_printed_and_stored(tiny: Done) -> None:
     ):  # fmt: skip
         assert words in tiny.text
     assert (tiny.folder / "report.txt").read_text() == tiny.text + "\n"
+    assert (tiny.folder / "report.html").read_text().count("<section class=") == 8
     stored = json.loads((tiny.folder / "report.json").read_text())
     assert stored["ingest"]["account"]["rows_in"] == tiny.report.ingest.account.rows_in
     run = tiny.store.read_runs().row(0, named=True)
