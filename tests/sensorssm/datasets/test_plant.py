@@ -216,7 +216,11 @@ def test_the_smallest_plant() -> None:
         ({"period": "0s"}, "period must be"),
         ({"days": -1}, "rows"),
         ({"days": float("nan")}, "rows"),
+        ({"days": float("inf")}, "rows"),
+        ({"days": 1e7, "period": "1s"}, "864,000,000,000 rows"),
         ({"start": "yesterday"}, "start must be a date"),
+        ({"start": "3000-01-01"}, "start must be a date"),
+        ({"start": "2261-12-20"}, "beyond the year 2261"),
         ({"faults": "all"}, "faults must be"),
         ({"days": 0.2}, "more days"),
         ({"seed": -1}, "seed must be"),
@@ -226,6 +230,11 @@ def test_bad_settings_are_refused(settings: dict, says: str) -> None:
     """The message names the setting, what was found and what is wanted."""
     with pytest.raises(ConfigError, match=says):
         simulate_plant(**settings)
+
+
+def test_a_start_with_an_offset_is_told_in_utc() -> None:
+    early = simulate_plant(days=0.01, faults=None, start="2026-01-05T01:00+02:00")
+    assert early.time[0] == np.datetime64("2026-01-04T23:00")
 
 
 def test_labels_of_an_unknown_asset() -> None:
