@@ -83,12 +83,11 @@ def attempt(lesson: Lesson, series: Sequence[Series], scale: FloatArray) -> Atte
     learned = learn(lesson, series)
     choice = choose(learned, scale, lesson.bases)
     taught = training_sums(learned)
-    weights = solve(taught, scale, choice, lesson.bases)
-    linear = _linear(lesson, weights, choice)
+    linear = _linear(lesson, taught, scale, choice)
     linears = {
         fold.judge: linear
         if fold.judge == learned.judging
-        else _linear(lesson, solve(fold.train, scale, choice, lesson.bases), choice)
+        else _linear(lesson, fold.train, scale, choice)
         for fold in make_folds(learned)
     }
     block, features, truth = learned.kept.joined()
@@ -112,9 +111,11 @@ def attempt(lesson: Lesson, series: Sequence[Series], scale: FloatArray) -> Atte
     )
 
 
-def _linear(lesson: Lesson, weights: NDArray[np.float32], choice: Choice) -> LinearForecast:
+def _linear(lesson: Lesson, train: Sums, scale: FloatArray, choice: Choice) -> LinearForecast:
+    weights = solve(train, scale, choice, lesson.bases)
+    seasons = choice.seasonal(lesson.bases)
     return LinearForecast(
-        lesson.memory, lesson.seasons, weights, choice.base, lesson.start, lesson.gate
+        lesson.memory, lesson.seasons, weights, seasons, lesson.start, lesson.gate
     )
 
 

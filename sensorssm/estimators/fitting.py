@@ -14,6 +14,7 @@ from sensorssm.estimators.learning import Lesson, Series
 from sensorssm.estimators.selective_fitting import corrected, fit_correction
 from sensorssm.estimators.spikes import distrust
 from sensorssm.estimators.stream import AssetState, ForecastModel
+from sensorssm.models.linear import continued
 from sensorssm.models.memory import plan_memory
 from sensorssm.scoring.conformal import Conformal, fit_offsets
 from sensorssm.scoring.dispersion import fit_dispersion, knots_of
@@ -21,8 +22,7 @@ from sensorssm.scoring.dispersion import fit_dispersion, knots_of
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-# Of the longest asset's rows, the share that a readout's horizon may take; further steps keep
-# the base forecast.
+# Of the longest asset's rows, the share that a readout's horizon may take; its last season goes on.
 HORIZON_SHARE = 4
 # Holes in the readings below this share are not worth a second pass.
 FEW_HOLES = 0.01
@@ -80,7 +80,8 @@ def fit_model(
     if correction is not None:
         residual, states = corrected(best, series, correction)
     conformal = _calibrate(residual, best.spread, scale, horizon)
-    linear = replace(best.linear, weights=_longer(best.linear.weights, horizon))
+    longer = continued(best.linear.weights, horizon, best.linear.seasons)
+    linear = replace(best.linear, weights=longer)
     tracker = conformal.init_state()
     ends = [
         AssetState(memory, tracker.copy(), state)
@@ -113,12 +114,6 @@ def _level_and_scale(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     level, scale = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
     still = scale <= 1e-12 * np.maximum(np.abs(level), 1e-300)
     return level, np.where(still, 1.0, scale)
-
-
-def _longer(array: NDArray[np.float32], horizon: int) -> NDArray[np.float32]:
-    """Return weights (M, F, H') with zeros up to `horizon`: the base alone goes on."""
-    missing = horizon - array.shape[2]
-    return np.pad(array, ((0, 0), (0, 0), (0, missing)))
 
 
 def _calibrate(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sensorssm.estimators.attempt import Attempt
 from sensorssm.estimators.learning import Tail, learn_on
 from sensorssm.estimators.selection import solve
-from sensorssm.models.linear import LinearForecast
+from sensorssm.models.linear import LinearForecast, continued
 
 FloatArray = NDArray[np.float64]
 
@@ -39,5 +39,4 @@ class Growth:
     def improve(self, linear: LinearForecast) -> LinearForecast:
         """Return `linear` with the weights that follow from everything read so far."""
         weights = solve(self._sums, self._scale, self._choice, self._lesson.bases)
-        beyond = linear.horizon - self._lesson.horizon
-        return replace(linear, weights=np.pad(weights, ((0, 0), (0, 0), (0, beyond))))
+        return replace(linear, weights=continued(weights, linear.horizon, linear.seasons))

@@ -155,7 +155,8 @@ def in_threads(work: Callable[[Item], Result], items: Sequence[Item], threads: i
 
 def _no_sums(lesson: Lesson, tags: int) -> Sums:
     columns = lesson.horizon + sum(min(season, lesson.horizon) for season in lesson.seasons)
-    judged = (lesson.bases.count, lesson.horizon)
+    origins = len(lesson.bases.origins)
+    judged = (origins, origins, lesson.horizon)
     return Sums.empty(TRAIN_BLOCKS + 2, tags, lesson.memory.feature_count, columns, judged)
 
 
@@ -262,14 +263,12 @@ def _add(
         above = y - level
         seasons = [bases.seasonal(b, features, tag) for b in range(SEASON, bases.count)]
         columns = np.concatenate([above, *seasons], axis=1)
-        squares = np.stack(
-            [(above - bases.offset(base, features, tag)) ** 2 for base in range(bases.count)]
-        )
+        seasonal = [above - bases.offset(b, features, tag) for b in range(SEASON, bases.count)]
+        left = np.stack([above, *seasonal])
         for k in np.unique(block[usable]):
             chosen = usable & (block == k)
-            sums.add(
-                int(k), tag, features.z[tag, chosen], columns[chosen], squares[:, chosen].sum(1)
-            )
+            products = np.einsum("akh,bkh->abh", left[:, chosen], left[:, chosen])
+            sums.add(int(k), tag, features.z[tag, chosen], columns[chosen], products)
 
 
 def _filled(

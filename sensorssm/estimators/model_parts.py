@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sensorssm.errors import ModelFileError
 from sensorssm.estimators.stream import ForecastModel
-from sensorssm.models.linear import SEASON, LinearForecast
+from sensorssm.models.linear import LinearForecast
 from sensorssm.models.memory import Gate, Memory
 from sensorssm.scoring.conformal import LEVELS, Conformal
 from sensorssm.scoring.dispersion import Dispersion
@@ -74,7 +74,7 @@ def model_from_arrays(config: Mapping[str, Any], arrays: Arrays) -> ForecastMode
     wanted = {
         "frequency": memory.tau.shape,
         "weights": (tags, memory.feature_count, horizon),
-        "bases": (tags,),
+        "bases": (tags, len(seasons)),
         "offsets": (tags, horizon, len(LEVELS)),
         **_dispersion_shapes(arrays["dispersion.knots"], tags, len(memory.spread_tau), horizon),
     }
@@ -86,10 +86,9 @@ def model_from_arrays(config: Mapping[str, Any], arrays: Arrays) -> ForecastMode
     for name, shape in wanted.items():
         if arrays[name].shape != shape:
             raise ModelFileError(f"tensor {name!r} has shape {arrays[name].shape}, wanted {shape}")
-    bases = arrays["bases"].astype(np.int64)
-    if bases.min() < 0 or bases.max() >= SEASON + len(seasons):
-        raise ModelFileError(f"bases {bases.min()} to {bases.max()} with {len(seasons)} seasons")
-    linear = LinearForecast(memory, seasons, arrays["weights"], bases, arrays["start"], gate)
+    linear = LinearForecast(
+        memory, seasons, arrays["weights"], arrays["bases"], arrays["start"], gate
+    )
     dispersion = Dispersion(*(arrays[f"dispersion.{name}"] for name in DISPERSION))
     correction = None
     if config["correction"] is not None:

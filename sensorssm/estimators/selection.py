@@ -1,21 +1,24 @@
-"""Which base and which penalties each tag's readout takes, judged on blocks that were left out."""
+"""Which bases and readouts each tag's forecast averages, judged on blocks that were left out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensorssm.estimators.learning import Learned
-from sensorssm.models.linear import LAST, SEASON, Bases
-from sensorssm.models.readout import Normal, Sums
+from sensorssm.estimators.stacking import Candidate, best_shares, error_products, readouts
+from sensorssm.models.linear import LAST, LEVEL, SEASON, Bases
+from sensorssm.models.readout import Sums
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
-SHARED_PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+SHARED_PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 OWN_PENALTIES = (np.inf, 1.0, 1e-1, 1e-2)
+# Of shared weights on top of a last season; few, as they seldom tell what the others do not.
+SEASONAL_PENALTIES = (1e-2, 1e-1)
 # A gain below this share is not worth leaving what is plainer.
 LEAST_GAIN = 0.01
 # With this many independent horizons to judge by, the doubt is doubled.
@@ -32,31 +35,34 @@ class Fold:
 
 @dataclass(frozen=True)
 class Choice:
-    """The settings of the readout.
+    """The settings of the readout: each tag's forecast is an average of candidates.
 
-    shared : the penalty of the shared weights, per base
-    base : (M,) the base of each tag; own : (M,) the penalty of its own weights, NaN where the tag
-    takes its plain base
+    candidates : K bases, alone or with a readout on top
+    shares : (M, K), none negative, each tag's sum 1
     """
 
-    shared: tuple[float, ...]
-    base: IntArray
-    own: FloatArray
+    candidates: tuple[Candidate, ...]
+    shares: FloatArray
+
+    def seasonal(self, bases: Bases) -> NDArray[np.float32]:
+        """Return the share (M, S) of each last season in the tags' bases."""
+        origin = np.array([bases.origin(c.base) for c in self.candidates])
+        places = range(1, len(bases.origins))
+        seasons = [self.shares[:, origin == place].sum(axis=1) for place in places]
+        return np.array(seasons, dtype=np.float32).reshape(-1, len(self.shares)).T.copy()
 
 
 def choose(learned: Learned, tag_scale: FloatArray, bases: Bases) -> Choice:
     """Return the settings that do best on the left-out blocks, in doubt the plainest ones."""
     folds = make_folds(learned)
-    tags = len(tag_scale)
     if not folds:
-        last = np.full(tags, LAST, dtype=np.int64)
-        return Choice((1.0,) * bases.count, last, np.full(tags, np.nan))
+        return Choice((Candidate(LAST),), np.ones((len(tag_scale), 1)))
+    candidates = [Candidate(base) for base in range(bases.count)]
+    candidates += [Candidate(LEVEL, *both) for both in product(SHARED_PENALTIES, OWN_PENALTIES)]
+    seasons = range(SEASON, bases.count)
+    candidates += [Candidate(*both) for both in product(seasons, SEASONAL_PENALTIES)]
     judge = _Judge(learned, folds, tag_scale, bases)
-    shared = [judge.shared(base) for base in range(bases.count)]
-    best = np.argmin([loss.sum(axis=0) for _, loss in shared], axis=0)
-    penalties = tuple(penalty for penalty, _ in shared)
-    own = np.stack([judge.own(base, penalties[base], best == base) for base in range(bases.count)])
-    return _pick(judge, best, own.min(axis=0), penalties)
+    return Choice(tuple(candidates), _shares(judge, judge.error_products(candidates)))
 
 
 def make_folds(learned: Learned) -> list[Fold]:
@@ -82,21 +88,18 @@ def training_sums(learned: Learned) -> Sums:
 
 def solve(train: Sums, tag_scale: FloatArray, choice: Choice, bases: Bases) -> NDArray[np.float32]:
     """Return the readout weights (M, F, H) by `choice`, solved from `train`."""
-    tags, features = train.zz.shape[1:3]
-    weights = np.zeros((tags, features, bases.horizon), dtype=np.float32)
-    for base in np.unique(choice.base[~np.isnan(choice.own)]):
-        own_sums = _of_base(train, bases, int(base))
-        pooled = Normal.pooled(own_sums, tag_scale)
-        shared = pooled.solve(choice.shared[base])
-        for tag in np.flatnonzero((choice.base == base) & ~np.isnan(choice.own)):
-            own = pooled.of_tag(own_sums, int(tag), tag_scale, shared)
-            weights[tag] = shared + own.solve(choice.own[tag])
-    return weights
+    used = np.flatnonzero(choice.shares.any(axis=0))
+    parts = readouts(train, tag_scale, [choice.candidates[i] for i in used], bases)
+    averaged = [
+        np.tensordot(shares, weights, axes=1)
+        for shares, weights in zip(choice.shares[:, used], parts, strict=True)
+    ]
+    return np.array(averaged, dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class _Judge:
-    """Squared errors on the left-out blocks; every result has the folds first."""
+    """Errors on the left-out blocks; every result has the folds first."""
 
     learned: Learned
     folds: list[Fold]
@@ -108,61 +111,62 @@ class _Judge:
         rows = sum(self.learned.sums.rows[fold.judge, tag] for fold in self.folds)
         return max(float(rows) / self.bases.horizon, 1e-3)
 
-    def plain(self) -> FloatArray:
-        """Return the error (folds, bases, M) of each base alone."""
-        yy = np.stack([self.learned.sums.yy[fold.judge] for fold in self.folds])
-        return yy.sum(axis=3).transpose(0, 2, 1)
+    def error_products(self, candidates: list[Candidate]) -> FloatArray:
+        """Return the products (folds, M, K, K) of the candidates' errors, in tag scales."""
+        return np.array([self._of_fold(fold, candidates) for fold in self.folds])
 
-    def shared(self, base: int) -> tuple[float, FloatArray]:
-        """Return the shared penalty that is best over all tags, and its error (folds, M)."""
-        judged = _of_base(self.learned.sums, self.bases, base)
-        loss = np.zeros((len(SHARED_PENALTIES), len(self.folds), len(self.tag_scale)))
-        for f, fold in enumerate(self.folds):
-            pooled = Normal.pooled(_of_base(fold.train, self.bases, base), self.tag_scale)
-            for i, penalty in enumerate(SHARED_PENALTIES):
-                weights = pooled.solve(penalty)
-                for tag in range(len(self.tag_scale)):
-                    loss[i, f, tag] = judged.squared_error(fold.judge, tag, weights).sum()
-        best = int(np.argmin((loss / self.tag_scale**2).sum(axis=(1, 2))))
-        return SHARED_PENALTIES[best], loss[best]
-
-    def own(self, base: int, penalty: float, mine: NDArray[np.bool_]) -> FloatArray:
-        """Return the error (folds, M, own penalties) of the tags that are `mine`, else infinity."""
-        judged = _of_base(self.learned.sums, self.bases, base)
-        loss = np.full((len(self.folds), len(mine), len(OWN_PENALTIES)), np.inf)
-        for f, fold in enumerate(self.folds if mine.any() else ()):
-            train = _of_base(fold.train, self.bases, base)
-            pooled = Normal.pooled(train, self.tag_scale)
-            shared = pooled.solve(penalty)
-            for tag in np.flatnonzero(mine):
-                own = pooled.of_tag(train, int(tag), self.tag_scale, shared)
-                for i, own_penalty in enumerate(OWN_PENALTIES):
-                    weights = shared + own.solve(own_penalty)
-                    loss[f, tag, i] = judged.squared_error(fold.judge, int(tag), weights).sum()
-        return loss
+    def _of_fold(self, fold: Fold, candidates: list[Candidate]) -> list[FloatArray]:
+        parts = readouts(fold.train, self.tag_scale, candidates, self.bases)
+        sums = self.learned.sums
+        return [
+            error_products(sums, fold.judge, tag, weights, candidates, self.bases)
+            / self.tag_scale[tag] ** 2
+            for tag, weights in enumerate(parts)
+        ]
 
 
-def _of_base(sums: Sums, bases: Bases, base: int) -> Sums:
-    """Return the sums whose targets are what a base leaves."""
-    products = bases.products(base, sums.zz, sums.zy)
-    return Sums(sums.zz, products, sums.yy[:, :, base], sums.rows)
+def _shares(judge: _Judge, products: FloatArray) -> FloatArray:
+    """Return each tag's shares (M, K): of the last reading, moved towards another base and then
+    towards the best average as far as their gains are believed. The first candidates are bases.
 
-
-def _pick(judge: _Judge, best: IntArray, losses: FloatArray, shared: tuple[float, ...]) -> Choice:
-    """Pick per tag: the last reading, unless another base is surely better; that base alone,
-    unless a readout is surely better. `losses` (folds, M, own penalties)."""
-    plain, tags = judge.plain(), len(best)
-    base, own = np.full(tags, LAST, dtype=np.int64), np.full(tags, np.nan)
-    for tag in range(tags):
-        rival = int(np.argmin(plain[:, :, tag].sum(axis=0)))
+    An average is judged by the shares that the other blocks ask for; but none speaks for the
+    first, in which the memory still fills.
+    """
+    best = _best_shares(products.sum(axis=0))
+    rest = [np.delete(products, fold, axis=0).sum(axis=0) for fold in range(1, len(products))]
+    unseen = [best, *(_best_shares(part) for part in rest)]
+    told = np.einsum("fmk,fmkl,fml->mf", unseen, products, unseen)
+    shares, units = np.empty_like(best), np.eye(best.shape[1])
+    for tag in range(len(best)):
+        own, horizons = products[:, tag], judge.horizons(tag)
+        alone = np.einsum("fkk->kf", own)[: judge.bases.count]
+        rival = int(np.argmin(alone.sum(axis=1)))
         # A season was asked for or found, so it needs no more evidence than this.
-        horizons = np.inf if rival >= SEASON else judge.horizons(tag)
-        if surely_less(plain[:, rival, tag], plain[:, LAST, tag], horizons):
-            base[tag] = rival
-        penalty = int(np.argmin(losses[:, tag].sum(axis=0)))
-        if surely_less(losses[:, tag, penalty], plain[:, base[tag], tag], judge.horizons(tag)):
-            base[tag], own[tag] = best[tag], OWN_PENALTIES[penalty]
-    return Choice(shared, base, own)
+        enough = np.inf if rival >= SEASON else horizons
+        plain = units[LAST] + belief(alone[rival], alone[LAST], enough) * (
+            units[rival] - units[LAST]
+        )
+        error = np.einsum("k,fkl,l->f", plain, own, plain)
+        shares[tag] = plain + belief(told[tag], error, horizons) * (best[tag] - plain)
+    return shares
+
+
+def _best_shares(products: FloatArray) -> FloatArray:
+    """Return the best shares (M, K); all tags together tell as much as a tag's own readings do."""
+    return np.array([best_shares(own + products.mean(axis=0)) for own in products])
+
+
+def belief(error: FloatArray, other: FloatArray, horizons: float) -> float:
+    """Return how far to go from what errs by `other` (folds,) to what errs by `error`, 0 to 1.
+
+    It is the whole way where the mean gain exceeds its doubt. Less is worth a part of it: most of
+    a gain lies in the first half of the way, and most of a loss in the second.
+    """
+    gain = other - error
+    if len(gain) < 2:
+        return float(gain.sum() > 0.05 * other.sum())
+    mean, doubt = max(gain.mean(), 0.0), _doubt(gain, horizons)
+    return float(min(mean / doubt, 1.0) ** 4) if doubt > 0 else float(mean > 0)
 
 
 def surely_less(
@@ -176,5 +180,9 @@ def surely_less(
     gain = other - error
     if len(gain) < 2:
         return bool(gain.sum() > 0.05 * other.sum())
-    doubt = gain.std(ddof=1) / np.sqrt(len(gain)) * (1.0 + FEW_HORIZONS / horizons)
-    return bool(gain.mean() > max(doubt, least * other.mean()))
+    return bool(gain.mean() > max(_doubt(gain, horizons), least * other.mean()))
+
+
+def _doubt(gain: FloatArray, horizons: float) -> float:
+    """Return the standard error of the mean of `gain` (folds,), more where few horizons judge."""
+    return float(gain.std(ddof=1)) / np.sqrt(len(gain)) * (1.0 + FEW_HORIZONS / horizons)

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from sensorssm.estimators.attempt import Attempt
 from sensorssm.estimators.learning import Series
-from sensorssm.models.linear import LAST, LEVEL
 from sensorssm.models.memory import Gate
 
 FloatArray = NDArray[np.float64]
@@ -37,11 +36,9 @@ def distrust(attempt: Attempt, series: Sequence[Series]) -> tuple[Gate | None, l
 def _one_step(attempt: Attempt) -> FloatArray:
     """Return weights (M, F) whose sum, plus the level, is the next reading's forecast.
 
-    A tag that repeats a season says nothing about its next reading in these terms; its last
-    reading does.
+    What repeats a season cannot be said in these terms; the last reading stands for it.
     """
     linear = attempt.linear
     weights = linear.weights[:, :, 0].astype(np.float64)
-    weights[linear.bases > LAST] = 0.0
-    weights[linear.bases != LEVEL, attempt.lesson.memory.last_column] += 1.0
+    weights[:, attempt.lesson.memory.last_column] += linear.bases.sum(axis=1)
     return weights

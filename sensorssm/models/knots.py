@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sensorssm.models.linear import LAST, SEASON, LinearForecast
+from sensorssm.models.linear import LinearForecast
 from sensorssm.models.memory import Features
 
 FloatArray = NDArray[np.float64]
@@ -20,30 +20,26 @@ class KnotForecast:
     """
 
     def __init__(self, linear: LinearForecast, knots: NDArray[np.int64]) -> None:
-        tags, columns = len(linear.bases), len(knots)
         self.weights = np.ascontiguousarray(
             linear.weights[:, :, knots - 1].transpose(0, 2, 1), dtype=np.float64
         )
-        # Where in the unrolled ring each base lies: -2 is the level, -1 the last reading.
-        self.place = np.full((tags, columns), -2, dtype=np.int64)
-        self.place[linear.bases == LAST] = -1
-        for tag in np.flatnonzero(linear.bases >= SEASON):
-            season = linear.seasons[linear.bases[tag] - SEASON]
-            self.place[tag] = (knots - 1) % season + linear.memory.ring - season
-        self.last_column = linear.memory.last_column
+        self.shares = linear.bases.astype(np.float64)
+        seasons = np.array(linear.seasons, dtype=np.int64)[:, None]
+        # Where in the unrolled ring each season says a knot, (S, K).
+        self.places = (knots - 1) % seasons + linear.memory.ring - seasons
 
     def __call__(self, features: Features) -> FloatArray:
         """Return the forecasts (k, M, K) that follow k rows."""
-        out = np.empty((features.z.shape[1], *self.place.shape))
+        tags, knots = self.weights.shape[:2]
+        out = np.empty((features.z.shape[1], tags, knots))
         _forecast(
-            features.z, features.level, features.recent, self.weights, self.place,
-            self.last_column, out,
-        )  # fmt: skip
+            features.z, features.level, features.recent, self.weights, self.shares, self.places, out
+        )
         return out
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def _forecast(z, level, recent, weights, place, last_column, out):
+def _forecast(z, level, recent, weights, shares, places, out):
     for n in range(out.shape[0]):
         for c in range(out.shape[1]):
             for k in range(out.shape[2]):
@@ -51,8 +47,7 @@ def _forecast(z, level, recent, weights, place, last_column, out):
                 for f in range(weights.shape[2]):
                     total += weights[c, k, f] * z[c, n, f]
                 total += level[n, c]
-                if place[c, k] == -1:
-                    total += z[c, n, last_column]
-                elif place[c, k] >= 0:
-                    total += recent[n, c, place[c, k]] - level[n, c]
+                for s in range(shares.shape[1]):
+                    if shares[c, s] > 0.0:
+                        total += shares[c, s] * (recent[n, c, places[s, k]] - level[n, c])
                 out[n, c, k] = total

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from sensorssm.models.memory import Features, Gate, Memory
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 #: Bases by code; `SEASON + i` repeats season i.
 LEVEL: Final = 0
@@ -41,13 +40,18 @@ class Bases:
         """Return the number of bases."""
         return SEASON + len(self.seasons)
 
+    @property
+    def origins(self) -> list[int]:
+        """Return the bases that are not weights on the features: the level and the seasons."""
+        return [LEVEL, *range(SEASON, self.count)]
+
+    def origin(self, base: int) -> int:
+        """Return the place among the origins of what the weights of a base are added to."""
+        return base - LAST if base >= SEASON else 0
+
     def offset(self, base: int, features: Features, tag: int) -> FloatArray:
-        """Return a base forecast minus the level, (k, H), of one tag after k rows."""
-        if base >= SEASON:
-            return self._repeat(base, self.seasonal(base, features, tag))
-        rows = features.z.shape[1]
-        last = features.z[tag, :, self.last_column] if base == LAST else np.zeros(rows)
-        return np.repeat(last[:, None], self.horizon, axis=1)
+        """Return a seasonal base minus the level, (k, H), of one tag after k rows."""
+        return self._repeat(base, self.seasonal(base, features, tag))
 
     def seasonal(self, base: int, features: Features, tag: int) -> FloatArray:
         """Return one season of a seasonal base minus the level, (k, at most H)."""
@@ -55,20 +59,17 @@ class Bases:
         season = features.recent[:, tag, first : first + self.horizon]
         return season - features.level[:, tag, None]
 
-    def products(self, base: int, zz: FloatArray, zy: FloatArray) -> FloatArray:
-        """Return z' (y - base), (..., F, H), from what `Sums` keep for all bases at once.
+    def products(self, base: int, zy: FloatArray) -> FloatArray:
+        """Return z' (y - origin), (..., F, H), from what `Sums` keep for all origins at once.
 
-        The columns of `zy` are y minus the level, then one season of each seasonal base; the
-        product with the last reading is a column of `zz`.
+        The columns of `zy` are y minus the level, then one season of each seasonal base.
         """
         own = zy[..., : self.horizon]
-        if base == LAST:
-            return own - zz[..., :, self.last_column, None]
-        if base >= SEASON:
-            widths = [min(season, self.horizon) for season in self.seasons]
-            first = self.horizon + sum(widths[: base - SEASON])
-            return own - self._repeat(base, zy[..., first : first + widths[base - SEASON]])
-        return own
+        if base == LEVEL:
+            return own
+        widths = [min(season, self.horizon) for season in self.seasons]
+        first = self.horizon + sum(widths[: base - SEASON])
+        return own - self._repeat(base, zy[..., first : first + widths[base - SEASON]])
 
     def _repeat(self, base: int, season: FloatArray) -> FloatArray:
         steps = np.arange(self.horizon) % self.seasons[base - SEASON]
@@ -82,13 +83,13 @@ class LinearForecast:
     Attributes
     ----------
     weights : (M, F, H) float32, as they are saved
-    bases : (M,) the base of each tag, see `base_offset`
+    bases : (M, S) float32, the share of each last season in the base; the level has the rest
     """
 
     memory: Memory
     seasons: tuple[int, ...]
     weights: NDArray[np.float32]
-    bases: IntArray
+    bases: NDArray[np.float32]
     start: FloatArray
     gate: Gate | None = None
 
@@ -119,7 +120,22 @@ class LinearForecast:
         """Return the forecasts (k, H) of one tag."""
         told = features.z[tag] @ self.weights[tag, :, :horizon].astype(np.float64)
         told += features.level[:, tag, None]
-        base = int(self.bases[tag])
-        if base != LEVEL:
-            told += self.plain(horizon).offset(base, features, tag)
+        plain = self.plain(horizon)
+        for i in np.flatnonzero(self.bases[tag]):
+            told += float(self.bases[tag, i]) * plain.offset(SEASON + int(i), features, tag)
         return told
+
+
+def continued(
+    weights: NDArray[np.float32], horizon: int, seasons: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Return weights (M, F, H') over a longer `horizon`: what they say last goes on.
+
+    That is their last season where they have one, else their last step.
+    """
+    fitted = weights.shape[2]
+    back = max((season for season in seasons if season <= fitted), default=1)
+    steps = np.arange(horizon)
+    beyond = fitted - back + (steps - fitted) % back
+    # As a saved model is read: products of another layout round otherwise in the last bit.
+    return np.ascontiguousarray(weights[:, :, np.where(steps < fitted, steps, beyond)])

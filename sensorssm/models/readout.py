@@ -28,7 +28,7 @@ class Sums:
     ----------
     zz : (blocks, M, F, F)
     zy : (blocks, M, F, T) for T target columns
-    yy : (blocks, M, *) squares, for as many targets as are judged
+    yy : (blocks, M, *) squares or products of the targets that are judged
     rows : (blocks, M) rows added up
     """
 
@@ -49,11 +49,11 @@ class Sums:
             np.zeros((blocks, tags)),
         )
 
-    def add(self, block: int, tag: int, z: FloatArray, y: FloatArray, squares: FloatArray) -> None:
-        """Add k rows, z (k, F), y (k, T) and their summed squares, to one block of one tag."""
+    def add(self, block: int, tag: int, z: FloatArray, y: FloatArray, products: FloatArray) -> None:
+        """Add k rows, z (k, F), y (k, T) and their summed products, to one block of one tag."""
         self.zz[block, tag] += z.T @ z
         self.zy[block, tag] += z.T @ y
-        self.yy[block, tag] += squares
+        self.yy[block, tag] += products
         self.rows[block, tag] += len(z)
 
     def join(self, other: Sums) -> None:

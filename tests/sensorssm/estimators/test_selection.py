@@ -7,8 +7,7 @@ import pytest
 
 from sensorssm.estimators.fitting import fit_model
 from sensorssm.estimators.learning import Series
-from sensorssm.estimators.selection import surely_less
-from sensorssm.models.linear import LAST
+from sensorssm.estimators.selection import belief, surely_less
 
 
 def fit(X: np.ndarray, seasons: tuple[int, ...] = (), horizon: int = 12):
@@ -19,11 +18,23 @@ def fit(X: np.ndarray, seasons: tuple[int, ...] = (), horizon: int = 12):
 
 
 def test_a_random_walk_keeps_the_last_value(rng: np.random.Generator) -> None:
-    """Where no readout is surely better, most tags have none: their weights are all 0."""
+    """Where no average is better, the forecast is the last reading, at every step."""
     linear = fit(rng.standard_normal((400, 8)).cumsum(axis=0)).model.linear
 
-    plain = (linear.bases == LAST) & ~linear.weights.any(axis=(1, 2))
-    assert plain.sum() >= 6
+    last = np.zeros_like(linear.weights)
+    last[:, linear.memory.last_column] = 1.0
+    moved = np.abs(linear.weights - last).max(axis=(1, 2))
+    assert (moved == 0).sum() >= 4
+    assert np.median(moved) < 0.01
+
+
+def test_a_season_that_repeats_is_a_base(rng: np.random.Generator) -> None:
+    """Readings that only repeat with noise are forecast by an average with the last season."""
+    X = np.tile(rng.standard_normal((24, 2)), (12, 1)) + 0.1 * rng.standard_normal((288, 2))
+    model = fit(X, (24,)).model
+
+    assert (model.linear.bases > 0.1).all()
+    assert (model.linear.bases <= 1.0).all()
 
 
 def test_noise_around_a_level_keeps_the_level(rng: np.random.Generator) -> None:
@@ -52,7 +63,7 @@ def test_weights_held_back_have_not_seen_their_block() -> None:
     changed[last[0] + 1 :] += rng.standard_normal((1200 - last[0] - 1, 1))
     again = attempt(lesson, [Series(changed, np.ones(1200), 1200)], np.ones(1))
 
-    if (first.choice.own == again.choice.own).all() and first.choice.shared == again.choice.shared:
+    if (first.choice.shares == again.choice.shares).all():
         np.testing.assert_array_equal(first.linears[3].weights, again.linears[3].weights)
     assert (first.linears[2].weights != again.linears[2].weights).any()
 
@@ -75,3 +86,14 @@ def test_few_horizons_are_doubted_more() -> None:
     assert surely_less(mine, other, horizons=100.0)
     assert not surely_less(mine, other, horizons=0.8)
     assert not surely_less(other, mine, horizons=100.0)
+
+
+def test_belief_grows_with_the_evidence_and_ends_at_all() -> None:
+    """A loss is not believed, a doubtful gain in part, a sure one wholly."""
+    other = np.full(4, 10.0)
+    doubtful = np.array([9.0, 10.5, 9.0, 10.0])
+
+    assert belief(other + 1, other, horizons=100.0) == 0
+    assert 0 < belief(doubtful, other, horizons=10.0) < 1
+    assert belief(doubtful, other, 1.0) < belief(doubtful, other, 10.0)
+    assert belief(other - 1, other, horizons=1.0) == 1
