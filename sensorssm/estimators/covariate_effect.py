@@ -164,8 +164,12 @@ class _Lesson:
 
 
 def _narrowing(before: FloatArray, left: FloatArray, horizon: int) -> FloatArray:
-    """Return how the usual size of residuals (k, H') shrank, (H,), over the steps up to each."""
-    sizes = [np.nancumsum(np.nanmean(np.abs(part), axis=0)) for part in (before, left)]
+    """Return how the 80 % interval of residuals (k, H') shrank, (H,), over the steps up to each.
+
+    What is left has other tails than what was there, so that a mean size would not do.
+    """
+    spans = [np.nanquantile(part, (0.1, 0.9), axis=0) for part in (before, left)]
+    sizes = [np.cumsum(np.nan_to_num(high - low)) for low, high in spans]
     share = np.clip(sizes[1] / np.maximum(sizes[0], 1e-300), 0.0, 1.0)
     return np.pad(share, (0, horizon - len(share)), mode="edge")
 
