@@ -25,6 +25,7 @@ from sensorssm.estimators.model_parts import model_from_arrays, model_to_arrays
 from sensorssm.estimators.readers import FutureReader, FutureState, FutureStream, Reader
 from sensorssm.estimators.rolling import mean_below_zero
 from sensorssm.estimators.seasonality import resolve_seasons
+from sensorssm.estimators.selective_fitting import deltas_along
 from sensorssm.estimators.stream import AssetState, ForecastModel, ForecastStream
 
 FloatArray = NDArray[np.float64]
@@ -273,6 +274,19 @@ class SSMForecaster(Imputing, Explaining):
         records = self._records(X, times, groups)
         linear = self._model.linear
         return np.concatenate([linear.trust(own.values, own.elapsed) for own in records])
+
+    def deltas(self, X: Any, *, times: Any = None, groups: Any = None) -> FloatArray:
+        """Return delta, the selective model's step size, at each row and channel: (n, C), positive.
+
+        A channel with a large delta lets the row in and forgets what was before; with a small one
+        it lets the row pass. C is 0 where no selective model was kept.
+        """
+        records, correction = self._records(X, times, groups), self._model.correction
+        if correction is None:
+            return np.empty((sum(len(own.values) for own in records), 0))
+        linear = self._model.linear
+        parts = [deltas_along(correction, linear, own.values, own.elapsed) for own in records]
+        return np.concatenate(parts)
 
     @property
     def selective_gain_(self) -> float:

@@ -129,6 +129,19 @@ class SelectiveResidual:
         raw, new = self._raw(x, state)
         return self._believed(raw), new
 
+    def deltas(
+        self, inputs: ArrayLike, state: Mapping[str, FloatArray] | None = None
+    ) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """Return delta (n, C) at each row of every channel of every block, positive, no unit.
+
+        The state is that of `correct`, and comes out as from there. C is 0 where nothing was kept.
+        """
+        x = _squash(inputs)
+        if not self.kept_:
+            return np.empty((len(x), 0), np.float32), {}
+        deltas, new = self._cell.deltas(x, state)
+        return deltas.reshape(len(x), -1), new
+
     def expand(self, coefficients: NDArray[Any]) -> FloatArray:
         """Return the corrections (k, H, M), in scale units, of coefficients (k, K, M)."""
         return np.einsum("kbm,bh->khm", coefficients, self.basis_).astype(np.float32)

@@ -63,6 +63,14 @@ def corrected(
     return residual, states
 
 
+def deltas_along(
+    correction: Correction, linear: LinearForecast, values: FloatArray, elapsed: FloatArray
+) -> FloatArray:
+    """Return the correction's delta (n, C) at every row of one asset, read from its start."""
+    inputs = _inputs(correction, linear, Series(values, elapsed, len(values)))
+    return correction.selective.deltas(inputs)[0].astype(np.float64)
+
+
 def _inputs(correction: Correction, linear: LinearForecast, series: Series) -> NDArray[np.float32]:
     """Return what the selective model reads of one asset, (n, F)."""
     state: State = {"before": linear.start}

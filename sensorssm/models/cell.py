@@ -95,6 +95,20 @@ class Cell(NamedTuple):
         ------
         ShapeError : the rows have other columns, or the state is not one of this cell.
         """
+        out, new, _ = self._run(x, state, np.empty((0, 0, 0), np.float32))
+        return out, new
+
+    def deltas(
+        self, x: FloatArray, state: Mapping[str, FloatArray] | None
+    ) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """Return delta (n, P, D) of every row, block and channel, and the new state; as `run`."""
+        blocks, inner = self.dt_bias.shape
+        _, new, deltas = self._run(x, state, np.empty((len(x), blocks, inner), np.float32))
+        return deltas, new
+
+    def _run(
+        self, x: FloatArray, state: Mapping[str, FloatArray] | None, deltas: FloatArray
+    ) -> tuple[FloatArray, dict[str, FloatArray], FloatArray]:
         if x.shape[1] != len(self.embed):
             raise ShapeError(f"x has {x.shape[1]} columns; wanted {len(self.embed)}.")
         new = self.init_state()
@@ -104,12 +118,16 @@ class Cell(NamedTuple):
                     f"the state's {name!r} of shape {value.shape} is not this model's."
                 )
             new[name][:] = value
-        return _fold(self, np.ascontiguousarray(x, np.float32), new["conv"], new["ssm"]), new
+        rows = np.ascontiguousarray(x, np.float32)
+        return _fold(self, rows, new["conv"], new["ssm"], deltas), new, deltas
 
 
 @njit(cache=True)
-def _fold(cell, x, conv, ssm):
-    """Run rows `x` through the network, updating `conv` and `ssm` in place."""
+def _fold(cell, x, conv, ssm, deltas):
+    """Run rows `x` through the network, updating `conv` and `ssm` in place.
+
+    `deltas` is (n, P, D), for delta at every row, or empty.
+    """
     blocks, dim, twice = cell.in_proj.shape
     inner, state = twice // 2, cell.A.shape[2]
     rank = cell.dt_proj.shape[1]
@@ -129,6 +147,9 @@ def _fold(cell, x, conv, ssm):
             _add_product(parts, u, cell.x_proj[p])
             delta[:] = cell.dt_bias[p]
             _add_product(delta, parts[:rank], cell.dt_proj[p])
+            if deltas.shape[0] > 0:
+                for d in range(inner):
+                    deltas[t, p, d] = _softplus(delta[d])
             _select(u, delta, cell.A[p], parts[rank : rank + state], parts[rank + state :], ssm[p])
             for d in range(inner):
                 y = delta[d] + cell.skip[p, d] * u[d]
@@ -163,6 +184,11 @@ def _silu(x):
 
 
 @njit(cache=True)
+def _softplus(x):
+    return x if x > 20 else np.log1p(np.exp(x))
+
+
+@njit(cache=True)
 def _convolve(out, x, past, weight, bias):
     """Convolve the last W rows, `past` and `x`, then move `past` on by one row."""
     kept = past.shape[0]
@@ -181,8 +207,7 @@ def _convolve(out, x, past, weight, bias):
 def _select(u, delta, A, B, C, state):
     """Advance the state (D, N) by one row; `delta`, before its softplus, becomes <C, state>."""
     for d in range(u.shape[0]):
-        raw = delta[d]
-        step = raw if raw > 20 else np.log1p(np.exp(raw))
+        step = _softplus(delta[d])
         total = np.float32(0)
         for n in range(B.shape[0]):
             state[d, n] = np.exp(step * A[d, n]) * state[d, n] + step * u[d] * B[n]

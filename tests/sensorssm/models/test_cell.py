@@ -50,6 +50,29 @@ def test_the_compiled_network_is_the_one_in_torch(settings: dict) -> None:
     assert np.abs(found[1:] - found[:-1]).max() > 1e-2 * np.abs(wanted).max()
 
 
+@torch.no_grad()
+def test_delta_is_the_one_of_the_layers_in_torch() -> None:
+    """Delta of every row, block and channel agrees, and reading it moves the state as a run does."""
+    model, cell = both(depth=2, delta_rank=3)
+    x = rows(40)
+    wanted: list[torch.Tensor] = []
+    for block in model.blocks:
+        ssm = block.mixer.ssm  # pyright: ignore
+
+        def keep(_, __, out: torch.Tensor, ssm=ssm) -> None:
+            wanted.append(torch.nn.functional.softplus(ssm.dt_proj(out[0, :, :3])))
+
+        ssm.x_proj.register_forward_hook(keep)  # pyright: ignore
+    model.encode(torch.from_numpy(x)[None], model.init_state(1))
+
+    found, state = cell.deltas(x, None)
+    np.testing.assert_allclose(found, torch.stack(wanted, dim=1).numpy(), rtol=1e-4, atol=1e-6)
+    last = cell.run(x, None)[1]
+    assert all(np.array_equal(state[name], last[name]) for name in last)
+    first, between = cell.deltas(x[:17], None)
+    assert np.array_equal(np.concatenate([first, cell.deltas(x[17:], between)[0]]), found)
+
+
 @pytest.mark.parametrize("size", [1, 2, 63, 64, 65])
 def test_steps_and_chunks_are_the_whole_bit_by_bit(size: int) -> None:
     """It is one loop, whatever it is cut into, and the caller's state is left alone."""
