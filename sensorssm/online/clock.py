@@ -33,16 +33,20 @@ def nanoseconds(time: Time) -> int:
     return stamp
 
 
-def steps_since(before: IntArray, stamp: int | None, period_s: float | None) -> FloatArray:
-    """Return the steps from each of `before` (A,) to `stamp`, in a model's own period.
+def steps_between(before: int, stamp: int | None, period_s: float | None) -> float:
+    """Return the steps from `before` to `stamp` in a model's own period.
 
     1 where a time was never told, and for a model that has no period.
     """
-    steps = np.ones(len(before))
-    if stamp is not None and period_s is not None:
-        told = before != NEVER
-        steps[told] = (stamp - before[told]) / 1e9 / period_s
-    return steps
+    if before == NEVER or stamp is None or period_s is None:
+        return 1.0
+    return (stamp - before) / 1e9 / period_s
+
+
+def steps_since(before: IntArray, stamp: int | None, period_s: float | None) -> FloatArray:
+    """Return `steps_between` each of `before` (A,) and `stamp`; most assets share one."""
+    times, which = np.unique(before, return_inverse=True)
+    return np.array([steps_between(time, stamp, period_s) for time in times.tolist()])[which]
 
 
 def _count(time: object) -> int | None:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sensorssm.errors import ConfigError, DataError, ModelFileError, ShapeError, UnknownTagError
-from sensorssm.online.clock import NEVER, Time, nanoseconds, steps_since
+from sensorssm.online.clock import NEVER, Time, nanoseconds, steps_between, steps_since
 from sensorssm.online.results import Result, Results
 from sensorssm.online.snapshot import check_state, fingerprint, pack, unpack
-from sensorssm.scoring import advance_all, state_size, statistics_of
+from sensorssm.scoring import advance, advance_all, state_size, statistics_of
 
 if TYPE_CHECKING:
     from sensorssm.estimators import SSMDetector, SSMForecaster
@@ -98,14 +98,38 @@ class Stepper:
         DataError : an asset that is not known, a value that is no number, or a time that is not
             after the one before
         """
-        row = np.array([self._asset_row(asset)])
+        row = self._asset_row(asset)
         readings = self._readings(values)
         if readings.shape != (len(self._tag),):
             raise ShapeError(
                 f"values have shape {readings.shape}, wanted ({len(self._tag)},): one of each of "
                 f"{list(self._tag)}"
             )
-        return next(iter(self._advance(row, readings[None], time)))
+        stamp = None if time is None else nanoseconds(time)
+        before = int(self._time[row])
+        if stamp is not None and before >= stamp:
+            raise self._late(row, stamp)
+        elapsed = steps_between(before, stamp, self._detector.period_s_)
+        lower, upper = self._band(row)
+        expected, shares = np.empty(len(readings)), np.empty(len(readings))
+        state = self._state[row]
+        score = advance(self._cell, state, readings, elapsed, expected, shares, self._stats)
+        if stamp is not None:
+            self._time[row] = stamp
+        self._read_on(row, readings, before, stamp)
+        threshold = self._detector.threshold_
+        return Result(
+            time=time,
+            asset=self._assets[row],
+            score=score,
+            threshold=threshold,
+            p_value=10.0**-score,
+            is_anomaly=bool(score > threshold),
+            expected=expected,
+            contributions=shares,
+            lower=lower,
+            upper=upper,
+        )
 
     def step_many(
         self, values: ArrayLike, time: Time | None = None, assets: Sequence[str] | None = None
@@ -133,7 +157,35 @@ class Stepper:
                 f"values have shape {readings.shape}, wanted ({len(rows)}, {len(self._tag)}): one "
                 f"row an asset, one column a tag"
             )
-        return self._advance(rows, readings, time)
+        stamp = None if time is None else nanoseconds(time)
+        before = self._time[rows]
+        if stamp is not None and (before >= stamp).any():
+            raise self._late(rows[before >= stamp][0], stamp)
+        elapsed = steps_since(before, stamp, self._detector.period_s_)
+        lower, upper = self._bands(rows)
+        expected, shares = np.empty(readings.shape), np.empty(readings.shape)
+        score = np.empty(len(rows))
+        advance_all(
+            self._cell, self._state, rows, readings, elapsed, score, expected, shares, self._stats
+        )
+        if stamp is not None:
+            self._time[rows] = stamp
+        if self._streams is not None:
+            for row, own, then in zip(rows, readings, before.tolist(), strict=True):
+                self._read_on(row, own, then, stamp)
+        threshold = self._detector.threshold_
+        return Results(
+            time=time,
+            assets=names,
+            score=score,
+            threshold=threshold,
+            p_value=np.array([10.0**-one for one in score.tolist()]),  # numpy's power rounds apart
+            is_anomaly=score > threshold,
+            expected=expected,
+            contributions=shares,
+            lower=lower,
+            upper=upper,
+        )
 
     def forecast(
         self,
@@ -178,67 +230,30 @@ class Stepper:
             stream.restore(_under(f"stream/{row}/", arrays))
         self._state, self._time = state, time
 
-    def _advance(self, rows: NDArray[np.int64], readings: FloatArray, time: Time | None) -> Results:
-        """Move the assets in `rows` on by one row of `readings` each, or none of them."""
-        stamp = None if time is None else nanoseconds(time)
-        before = self._time[rows]
-        self._refuse_past(rows, before, stamp)
-        elapsed = steps_since(before, stamp, self._detector.period_s_)
-        lower, upper = self._bands(rows)
-        expected, shares = np.empty(readings.shape), np.empty(readings.shape)
-        score = np.empty(len(rows))
-        advance_all(
-            self._cell, self._state, rows, readings, elapsed, score, expected, shares, self._stats
-        )
-        score = self._detector.in_mode(score, readings)
-        if stamp is not None:
-            self._time[rows] = stamp
-        self._read_on(rows, readings, before, stamp)
-        threshold = self._detector.threshold_
-        return Results(
-            time=time,
-            assets=tuple(self._assets[row] for row in rows.tolist()),
-            score=score,
-            threshold=threshold,
-            p_value=10.0**-score,
-            is_anomaly=score > threshold,
-            expected=expected,
-            contributions=shares,
-            lower=lower,
-            upper=upper,
+    def _late(self, row: int, stamp: int) -> DataError:
+        then = np.datetime64(int(self._time[row]), "ns")
+        return DataError(
+            f"time {np.datetime64(stamp, 'ns')} is not after the row before ({then}) of asset "
+            f"{self._assets[row]!r}. Step each asset in the order of time."
         )
 
-    def _refuse_past(
-        self, rows: NDArray[np.int64], before: NDArray[np.int64], stamp: int | None
-    ) -> None:
-        late = [] if stamp is None else np.flatnonzero(before >= stamp)
-        if len(late):
-            then = int(before[late[0]])
-            raise DataError(
-                f"time {np.datetime64(stamp, 'ns')} is not after the row before "
-                f"({np.datetime64(then, 'ns')}) of asset {self._assets[rows[late[0]]]!r}. Step "
-                "each asset in the order of time."
-            )
-
-    def _bands(self, rows: NDArray[np.int64]) -> tuple[FloatArray | None, FloatArray | None]:
-        """Return the band (A, M) that the streams foresee for the instant about to be read."""
+    def _band(self, row: int) -> tuple[FloatArray | None, FloatArray | None]:
+        """Return the band (M,) that a stream foresees for the instant about to be read."""
         if self._streams is None:
             return None, None
-        ahead = np.stack([self._streams[row].forecast(1, BAND)[0] for row in rows])
-        return ahead[..., 0], ahead[..., -1]
+        ahead = self._streams[row].forecast(1, BAND)[0]
+        return ahead[:, 0], ahead[:, -1]
 
-    def _read_on(
-        self,
-        rows: NDArray[np.int64],
-        readings: FloatArray,
-        before: NDArray[np.int64],
-        stamp: int | None,
-    ) -> None:
-        if self._streams is None or self._forecaster is None:
-            return
-        elapsed = steps_since(before, stamp, self._forecaster.period_s_)
-        for row, values, steps in zip(rows, readings, elapsed, strict=True):
-            self._streams[row].update(values, steps)
+    def _bands(self, rows: NDArray[np.int64]) -> tuple[FloatArray | None, FloatArray | None]:
+        if self._streams is None:
+            return None, None
+        lower, upper = zip(*(self._band(row) for row in rows), strict=True)
+        return np.array(lower), np.array(upper)
+
+    def _read_on(self, row: int, readings: FloatArray, before: int, stamp: int | None) -> None:
+        if self._streams is not None and self._forecaster is not None:
+            steps = steps_between(before, stamp, self._forecaster.period_s_)
+            self._streams[row].update(readings, steps)
 
     def _fingerprints(self) -> dict[str, str | None]:
         """Return a hash of each model: coefficients, tags and period, as they are now."""
@@ -257,22 +272,21 @@ class Stepper:
 
     def _readings(self, values: ArrayLike | Mapping[str, float]) -> FloatArray:
         """Return values as numbers, in the tags' order; DataError where one is none."""
+        row = self._in_order(values) if isinstance(values, Mapping) else values
         try:
-            if isinstance(values, Mapping):
-                return self._by_tag(values)
-            return np.ascontiguousarray(values, dtype=np.float64)
+            return np.ascontiguousarray(row, dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise DataError(
                 f"values are no numbers ({error}), wanted one a tag, NaN = missing"
             ) from error
 
-    def _by_tag(self, values: Mapping[str, float]) -> FloatArray:
-        readings = np.full(len(self._tag), np.nan)
+    def _in_order(self, values: Mapping[str, float]) -> list[float]:
+        row = [np.nan] * len(self._tag)
         for tag, value in values.items():
             if tag not in self._tag:
                 raise UnknownTagError.for_tag(tag, self._tag)
-            readings[self._tag[tag]] = np.nan if value is None else value
-        return readings
+            row[self._tag[tag]] = np.nan if value is None else value
+        return row
 
 
 def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
