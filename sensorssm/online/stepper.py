@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sensorssm.errors import ConfigError, DataError, ModelFileError, ShapeError, UnknownTagError
+from sensorssm.errors import ConfigError, DataError, ModelFileError
 from sensorssm.online.clock import NEVER, Time, nanoseconds, steps_between, steps_since
+from sensorssm.online.readings import TagOrder
 from sensorssm.online.results import Result, Results
 from sensorssm.online.snapshot import check_state, fingerprint, pack, unpack
 from sensorssm.scoring import advance, advance_all, state_size, statistics_of
@@ -67,7 +68,7 @@ class Stepper:
         self._row = {asset: row for row, asset in enumerate(self._assets)}
         if len(self._row) != len(self._assets) or not self._row:
             raise ConfigError(f"assets are {list(assets)}, wanted one or more different names")
-        self._tag = {tag: i for i, tag in enumerate(detector.tags_)}
+        self._order = TagOrder(detector.tags_)
         self._state = np.zeros((len(self._row), state_size(self._cell)))
         self._time = np.full(len(self._row), NEVER, dtype=np.int64)
         self._stats = np.empty(statistics_of(self._cell))
@@ -99,12 +100,7 @@ class Stepper:
             after the one before
         """
         row = self._asset_row(asset)
-        readings = self._readings(values)
-        if readings.shape != (len(self._tag),):
-            raise ShapeError(
-                f"values have shape {readings.shape}, wanted ({len(self._tag)},): one of each of "
-                f"{list(self._tag)}"
-            )
+        readings = self._order.row(values)
         stamp = None if time is None else nanoseconds(time)
         before = int(self._time[row])
         if stamp is not None and before >= stamp:
@@ -151,12 +147,7 @@ class Stepper:
         rows = np.array([self._asset_row(name) for name in names], dtype=np.int64)
         if len(set(names)) < len(names):
             raise DataError(f"assets are {list(names)}, wanted each at most once in one instant")
-        readings = self._readings(values)
-        if readings.shape != (len(rows), len(self._tag)):
-            raise ShapeError(
-                f"values have shape {readings.shape}, wanted ({len(rows)}, {len(self._tag)}): one "
-                f"row an asset, one column a tag"
-            )
+        readings = self._order.rows(values, len(rows))
         stamp = None if time is None else nanoseconds(time)
         before = self._time[rows]
         if stamp is not None and (before >= stamp).any():
@@ -269,24 +260,6 @@ class Stepper:
             raise DataError(
                 f"asset {asset!r} is not one of this stepper's: {list(self._assets)}"
             ) from None
-
-    def _readings(self, values: ArrayLike | Mapping[str, float]) -> FloatArray:
-        """Return values as numbers, in the tags' order; DataError where one is none."""
-        row = self._in_order(values) if isinstance(values, Mapping) else values
-        try:
-            return np.ascontiguousarray(row, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise DataError(
-                f"values are no numbers ({error}), wanted one a tag, NaN = missing"
-            ) from error
-
-    def _in_order(self, values: Mapping[str, float]) -> list[float]:
-        row = [np.nan] * len(self._tag)
-        for tag, value in values.items():
-            if tag not in self._tag:
-                raise UnknownTagError.for_tag(tag, self._tag)
-            row[self._tag[tag]] = np.nan if value is None else value
-        return row
 
 
 def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

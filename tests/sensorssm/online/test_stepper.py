@@ -120,6 +120,9 @@ def test_wrong_values_are_refused_and_change_nothing(detector: SSMDetector) -> N
         stepper.step({"x00": 1.0})
     with pytest.raises(ShapeError, match="wanted"):
         stepper.step([1.0, 2.0])
+    for values in ({"x0": "warm"}, ["warm"] * 5, [[1.0], [1.0, 2.0]]):
+        with pytest.raises(DataError, match="no numbers"):
+            stepper.step(values)
     with pytest.raises(DataError, match="not after"):
         stepper.step(_readings()[1], time)
     with pytest.raises(DataError, match="pump 9"):
