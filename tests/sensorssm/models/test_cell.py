@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -59,7 +61,7 @@ def test_delta_is_the_one_of_the_layers_in_torch() -> None:
     for block in model.blocks:
         ssm = block.mixer.ssm  # pyright: ignore
 
-        def keep(_, __, out: torch.Tensor, ssm=ssm) -> None:
+        def keep(_: Any, __: Any, out: torch.Tensor, ssm: Any = ssm) -> None:
             wanted.append(torch.nn.functional.softplus(ssm.dt_proj(out[0, :, :3])))
 
         ssm.x_proj.register_forward_hook(keep)  # pyright: ignore
