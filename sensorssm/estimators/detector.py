@@ -42,7 +42,9 @@ from sensorssm.scoring import (
 
 FloatArray = NDArray[np.float64]
 
-SCALARS = {"lags": int, "novelty": float, "reference_gain": float}  # of the cell; the rest arrays
+SCALARS = {"lags": int} | dict.fromkeys(  # of the cell; the rest are arrays
+    ("novelty", "shift_gain", "recent_gain", "reference_gain", "shift_limit", "quiet"), float
+)
 
 
 class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):

@@ -14,24 +14,21 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorssm.scoring.cell import HEAD, SCORE, SEEN, Cell
+from sensorssm.scoring.cell import HEAD, SEEN, Cell
 
 FloatArray = NDArray[np.float64]
 
 CLIP = 50.0  # a scaled reading beyond this says no more, and must not fill the memory
-QUIET = 2.0  # a score below this lets the slow reference follow: p > 0.01
 BLEND = 0.25  # how much of the blame is the norm's own decomposition; the rest is r^2 / variance
+PLAIN = 3.0  # evidence of the energy from which on it says by itself which tag it was
 TINY = 1e-12
 
 
 @numba.njit(cache=True)
 def parts_of(
     cell: Cell, state: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Return views of a state row: memory, blame, energy, shift, peer, reference.
-
-    Shapes: (F,), (M,), (E,), (H M,), (S M,), (M,).
-    """
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return views of a state row: memory (F,), blame (M,), energy (E,) and shift (3, M)."""
     tags = cell.center.size
     at = HEAD + tags * (cell.lags + cell.decay.size) + 1
     memory = state[HEAD:at]
@@ -39,11 +36,7 @@ def parts_of(
     at += tags
     energy = state[at : at + cell.energy_gain.size]
     at += energy.size
-    shift = state[at : at + tags * cell.shift_gain.size]
-    at += shift.size
-    peer = state[at : at + tags * cell.peer_gain.size]
-    at += peer.size
-    return memory, blame, energy, shift, peer, state[at : at + tags]
+    return memory, blame, energy, state[at : at + 3 * tags].reshape((3, tags))
 
 
 @numba.njit(cache=True)
@@ -96,15 +89,6 @@ def foresee(cell: Cell, memory: FloatArray, x: FloatArray, z: FloatArray, out: F
 
 
 @numba.njit(cache=True)
-def ask_peers(cell: Cell, memory: FloatArray, out: FloatArray) -> None:
-    """Write into `out` each tag's scaled estimate from the others, of the row last remembered."""
-    tags = out.size
-    out[:] = 0.0
-    read_out(memory[:tags], 0, cell.peers, out)
-    read_out(memory[cell.lags * tags :], tags, cell.peers, out)
-
-
-@numba.njit(cache=True)
 def fill_missing(cell: Cell, residual: FloatArray, z: FloatArray) -> None:
     """Put what the other tags' residuals say into the missing ones (two Gauss-Seidel sweeps).
 
@@ -119,6 +103,17 @@ def fill_missing(cell: Cell, residual: FloatArray, z: FloatArray) -> None:
                     total += cell.precision[m, j] * residual[j]
                 own = cell.precision[m, m]
                 residual[m] -= total / own
+
+
+@numba.njit(cache=True)
+def norm_of(row: FloatArray, matrix: FloatArray, pull: FloatArray) -> float:
+    """Return ``row @ matrix @ row``; `pull` gets ``matrix @ row``."""
+    pull[:] = 0.0
+    read_out(row, 0, matrix, pull)
+    total = 0.0
+    for i in range(row.size):
+        total += row[i] * pull[i]
+    return total
 
 
 @numba.njit(cache=True)
@@ -137,16 +132,14 @@ def watch_surprise(
     missing ones filled.
     """
     known = not np.isnan(surprise).all()
-    pull = np.zeros(residual.size)
-    read_out(residual, 0, cell.precision, pull)
-    now = 0.0
+    pull = np.empty(residual.size)
+    now = norm_of(residual, cell.precision, pull)
     for i in range(residual.size):
-        now += residual[i] * pull[i]
         if not np.isnan(surprise[i]) and cell.fixed[i] == 0.0:
             # A tag that only informs does not score, but may well be what went wrong.
             alone = surprise[i] ** 2 / cell.spread[i]
             part = (1.0 - BLEND) * alone + BLEND * max(residual[i] * pull[i], 0.0)
-            blame[i] += cell.energy_gain[0] * (part - blame[i])
+            blame[i] += cell.energy_gain[-1] * (part - blame[i])
     now = now / dof if known else 1.0
     stats[0] = np.log(max(now, TINY))
     for k in range(energy.size):
@@ -155,49 +148,45 @@ def watch_surprise(
 
 
 @numba.njit(cache=True)
-def watch_shift(
-    cell: Cell,
-    residual: FloatArray,
-    dof: float,
-    shift: FloatArray,
-    parts: FloatArray,
-    stats: FloatArray,
-) -> None:
-    """Take in the signed residual's averages: a forecast that is wrong the same way each time.
+def follow_shift(cell: Cell, residual: FloatArray, shift: FloatArray) -> tuple[float, float]:
+    """Average the signed residual: a fault pushes it the same way each time, noise does not.
 
-    `parts` (H, M) gets how much of each norm one tag alone would explain.
+    `shift` (3, M) is advanced in place. Its rows: a reference that follows lawful drift and stands
+    still while the mean is away; the mean of the last few rows; the mean of many rows, which gives
+    way to the former where the two are too far apart for chance. So the long mean finds small
+    shifts, and is neither slow to see large ones nor slow to forget them: an adaptive
+    exponentially weighted moving average (Capizzi and Masarotto 2003) in many dimensions.
+
+    Returns
+    -------
+    apart, away : squared norms of the means' difference, before it gives way, and of the long mean
     """
-    tags = residual.size
-    pull = np.empty(tags)
-    for k in range(cell.shift_gain.size):
-        mean = shift[k * tags : (k + 1) * tags]
-        mean += cell.shift_gain[k] * (residual - mean)
-        pull[:] = 0.0
-        read_out(mean, 0, cell.precision, pull)
-        norm = 0.0
-        for i in range(tags):
-            norm += mean[i] * pull[i]
-            own = cell.precision[i, i]
-            parts[k, i] = pull[i] ** 2 / own if own > 0.0 else 0.0
-        stats[k] = np.log(max(norm / dof, TINY))
+    reference, recent, mean = shift[0], shift[1], shift[2]
+    gap, pull = np.empty(residual.size), np.empty(residual.size)
+    for i in range(residual.size):
+        off = residual[i] - reference[i]
+        recent[i] += cell.recent_gain * (off - recent[i])
+        mean[i] += cell.shift_gain * (off - mean[i])
+        gap[i] = recent[i] - mean[i]
+    apart = norm_of(gap, cell.precision, pull)
+    away = norm_of(mean, cell.precision, pull)
+    if away <= cell.quiet:
+        reference += cell.reference_gain * (residual - reference)
+    if apart > cell.shift_limit:
+        mean += (1.0 - np.sqrt(cell.shift_limit / apart)) * gap
+    return apart, away
 
 
 @numba.njit(cache=True)
-def watch_peers(
-    cell: Cell, off: FloatArray, peer: FloatArray, parts: FloatArray, stats: FloatArray
-) -> None:
-    """Take in what the peers do not confirm, (M,), NaN = missing; `parts` (S, M) per tag."""
-    tags = off.size
-    for k in range(cell.peer_gain.size):
-        mean = peer[k * tags : (k + 1) * tags]
-        worst = 0.0
-        for i in range(tags):
-            if not np.isnan(off[i]):
-                mean[i] += cell.peer_gain[k] * (off[i] - mean[i])
-            away = mean[i] - cell.peer_mean[k, i]
-            parts[k, i] = cell.scored[i] * away * away / cell.peer_var[k, i]
-            worst = max(worst, parts[k, i])
-        stats[k] = np.log(max(worst, TINY))
+def watch_shift(cell: Cell, residual: FloatArray, shift: FloatArray, parts: FloatArray) -> float:
+    """Return the statistic of the long mean; `parts` (M,) gets how well each tag explains it."""
+    follow_shift(cell, residual, shift)
+    norm = norm_of(shift[2], cell.shift_precision, parts)
+    parts[:] = 0.0
+    read_out(shift[2], 0, cell.signature, parts)
+    for i in range(parts.size):
+        parts[i] *= parts[i]
+    return np.log(max(norm, TINY))
 
 
 @numba.njit(cache=True)
@@ -220,49 +209,27 @@ def evidence(knots: FloatArray, levels: FloatArray, slope: float, value: float) 
 
 
 @numba.njit(cache=True)
-def weigh(cell: Cell, stats: FloatArray, weights: FloatArray) -> float:
-    """Return the mean evidence of the statistics; `weights` gets each one's say, summing to 1.
+def weigh(cell: Cell, stats: FloatArray) -> tuple[float, bool]:
+    """Return the mean evidence of the statistics, and whether only the shift has something to say.
 
     The mean of logarithms is the geometric mean of the p-values: a fault shows in several
     statistics at once, while a lawful change of the plant tends to upset one of them.
     """
-    count = stats.size
-    total, squares = 0.0, 0.0
-    for c in range(count):
-        weights[c] = evidence(cell.knots[c], cell.levels[c], cell.slope[c], stats[c])
-        total += weights[c]
-        squares += weights[c] ** 2
-    for c in range(count):
-        # Squared, so that the statistic that speaks up is heard over the murmur of the others.
-        weights[c] = weights[c] ** 2 / squares if squares > 0.0 else 1.0 / count
-    return total / count
+    total, loudest, last = 0.0, 0.0, stats.size - 1
+    for c in range(stats.size):
+        found = evidence(cell.knots[c], cell.levels[c], cell.slope[c], stats[c])
+        total += found
+        if c < last:
+            loudest = max(loudest, found)
+    return total / stats.size, loudest < PLAIN and found > loudest + 1.0
 
 
 @numba.njit(cache=True)
-def share_out(
-    blame: FloatArray, shift: FloatArray, peer: FloatArray, weights: FloatArray, out: FloatArray
-) -> None:
-    """Blend the statistics' blame of the tags by their say in the score; the shares sum to 1."""
-    out[:] = 0.0
-    first = weights.size - shift.shape[0] - peer.shape[0]
-    _add_share(out, blame, weights[:first].sum())
-    for k in range(shift.shape[0]):
-        _add_share(out, shift[k], float(weights[first + k]))
-    first += shift.shape[0]
-    for k in range(peer.shape[0]):
-        _add_share(out, peer[k], float(weights[first + k]))
-    total = out.sum()
-    if total > 0.0:
-        out /= total
-    else:
-        out[:] = 1.0 / out.size
-
-
-@numba.njit(cache=True)
-def _add_share(out: FloatArray, part: FloatArray, weight: float) -> None:
-    total = part.sum()
-    if total > 0.0:
-        out += weight / total * part
+def share_out(parts: FloatArray, out: FloatArray) -> None:
+    """Write the tags' shares of `parts` into `out`; they sum to 1, and are equal where it is 0."""
+    total = parts.sum()
+    for i in range(out.size):
+        out[i] = parts[i] / total if total > 0.0 else 1.0 / out.size
 
 
 @numba.njit(cache=True)
@@ -302,7 +269,7 @@ def advance(
     stats : (C,) out, the watched statistics, logarithms
     """
     tags = x.size
-    memory, blame, energy, shift, peer, reference = parts_of(cell, state)
+    _, blame, energy, shift = parts_of(cell, state)
     if state[SEEN] == 0.0:
         energy[:] = 1.0
     z, surprise, residual = np.empty(tags), np.empty(tags), np.zeros(tags)
@@ -315,22 +282,14 @@ def advance(
         shares[:] = 1.0 / tags
         return np.nan
 
-    events = 1 + energy.size
-    peers = events + cell.shift_gain.size
-    shift_parts = np.empty((cell.shift_gain.size, tags))
-    peer_parts = np.empty((cell.peer_gain.size, tags))
-    watch_surprise(cell, surprise, residual, dof, energy, blame, stats[:events])
-    watch_shift(cell, residual, dof, shift, shift_parts, stats[events:peers])
-    off = _unconfirmed(cell, memory, z, reference, state[SCORE] < QUIET)
-    watch_peers(cell, off, peer, peer_parts, stats[peers:])
-
-    weights, last = np.empty(stats.size), stats.size
-    mean = weigh(cell, stats, weights)
+    parts, last = np.empty(tags), stats.size
+    watch_surprise(cell, surprise, residual, dof, energy, blame, stats[:-1])
+    stats[-1] = watch_shift(cell, residual, shift, parts)
+    mean, by_shift = weigh(cell, stats)
     score = evidence(cell.knots[last], cell.levels[last], cell.slope[last], mean)
-    state[SCORE] = score
     if moved and score < cell.novelty:
         return cell.novelty
-    share_out(blame, shift_parts, peer_parts, weights, shares)
+    share_out(parts if by_shift else blame, shares)
     return score
 
 
@@ -370,23 +329,6 @@ def _meet(
     remember(memory, filled, cell.lags, cell.decay, seen, elapsed)
     state[SEEN] = seen + 1.0
     return dof
-
-
-@numba.njit(cache=True)
-def _unconfirmed(
-    cell: Cell, memory: FloatArray, z: FloatArray, reference: FloatArray, quiet: bool
-) -> FloatArray:
-    """Return (M,) what the peers do not confirm, less its slow reference; NaN = missing.
-
-    The reference follows lawful drift, and stands still while something is wrong.
-    """
-    off = np.empty(z.size)
-    ask_peers(cell, memory, off)
-    for i in range(z.size):
-        off[i] = z[i] - off[i] - reference[i]
-        if quiet and not np.isnan(off[i]):
-            reference[i] += cell.reference_gain * off[i]
-    return off
 
 
 @numba.njit(cache=True, nogil=True)
@@ -452,14 +394,9 @@ def memories(
 
 @numba.njit(cache=True, nogil=True)
 def residuals(
-    cell: Cell,
-    state: FloatArray,
-    rows: FloatArray,
-    elapsed: FloatArray,
-    ahead: FloatArray,
-    peer: FloatArray,
+    cell: Cell, state: FloatArray, rows: FloatArray, elapsed: FloatArray, out: FloatArray
 ) -> None:
-    """Write the residuals of the forecast and of the peers' estimate, (n, M), NaN = missing."""
+    """Write the residual of the forecast of each row, (n, M), NaN = missing."""
     memory = parts_of(cell, state)[0]
     tags = rows.shape[1]
     z, guess = np.empty(tags), np.empty(tags)
@@ -468,21 +405,25 @@ def residuals(
         known = seen > 0.0 and elapsed[t] <= cell.lags + 0.5
         foresee(cell, memory, rows[t], z, guess)
         for i in range(tags):
-            ahead[t, i] = z[i] - guess[i] if known else np.nan
-            peer[t, i] = z[i]
+            out[t, i] = z[i] - guess[i] if known else np.nan
             z[i] = guess[i] if np.isnan(z[i]) else z[i]
         remember(memory, z, cell.lags, cell.decay, seen, elapsed[t])
         state[SEEN] = seen + 1.0
-        ask_peers(cell, memory, guess)
-        for i in range(tags):
-            peer[t, i] -= guess[i]
+
+
+@numba.njit(cache=True, nogil=True)
+def shifts(cell: Cell, residual: FloatArray, means: FloatArray, norms: FloatArray) -> None:
+    """Write the long mean after each residual, (n, M), and (n, 2) what `follow_shift` returns."""
+    shift = np.zeros((3, residual.shape[1]))
+    for t in range(residual.shape[0]):
+        norms[t, 0], norms[t, 1] = follow_shift(cell, residual[t], shift)
+        means[t] = shift[2]
 
 
 @numba.njit(cache=True)
 def evidences(cell: Cell, stats: FloatArray) -> FloatArray:
     """Return the summed evidence of many rows of statistics, before its own calibration."""
     out = np.empty(stats.shape[0])
-    weights = np.empty(stats.shape[1])
     for t in range(stats.shape[0]):
-        out[t] = np.nan if np.isnan(stats[t, 0]) else weigh(cell, stats[t], weights)
+        out[t] = np.nan if np.isnan(stats[t, 0]) else weigh(cell, stats[t])[0]
     return out

@@ -23,14 +23,17 @@ class Table(NamedTuple):
     slope: float
 
 
-def fit_table(values: FloatArray, *, tail: float = TAIL) -> Table:
+def fit_table(
+    values: FloatArray, *, tail: float = TAIL, quantiles: tuple[float, ...] = (0.5,)
+) -> Table:
     """Return the table of a statistic from its values on held-back rows, in the order of time.
 
     The table is the empirical distribution as far as `EPISODES` separate episodes reach, and at
     least up to the `tail` share. Beyond, the excess is taken as exponential, a generalised Pareto
     tail of shape 0: in a statistic's logarithm it is a power law, which never claims more
     certainty than the rows can carry. Its rate is that of the median excess, so that one odd
-    episode in the training rows does not hide all later ones.
+    episode in the training rows does not hide all later ones; or the mean over other quantiles of
+    the excess, where a tail that is longer than exponential must not pass for certainty.
     """
     present = values[np.isfinite(values)]
     if len(present) == 0:
@@ -47,9 +50,15 @@ def fit_table(values: FloatArray, *, tail: float = TAIL) -> Table:
     width = max(knots[-1] - knots[0], 1e-6 * (1.0 + abs(knots[-1])))
     knots = np.maximum.accumulate(knots) + np.linspace(0.0, 1e-6, KNOTS) * width
     excess = order[order > knots[-1]] - knots[-1]
-    scale = np.median(excess) / np.log(2.0) if len(excess) else width
+    scale = _scale_of(excess, quantiles) if len(excess) else width
     scale = max(scale, 1e-3 * width)
     return Table(knots, -np.log10(p), 1.0 / (scale * np.log(10.0)))
+
+
+def _scale_of(excess: FloatArray, quantiles: tuple[float, ...]) -> float:
+    """Return the scale of the exponential distribution with these quantiles, averaged."""
+    reach = -np.log1p(-np.array(quantiles))
+    return float(np.mean(np.quantile(excess, quantiles) / reach))
 
 
 def count_episodes(above: NDArray[np.bool_], gap: int = GAP) -> int:

@@ -1,15 +1,16 @@
 """The fitted coefficients of a detector, and how one asset's state is laid out in one row.
 
 The detector's memory is a fixed diagonal SSM over all tags: the last `lags` rows and exponential
-averages. Two readouts of it are compared with what came:
+averages. Its readout is the forecast of a row from the rows before it. What the forecast misses,
+the residual, is watched in two ways, each under a full covariance:
 
-* the *forecast* of a row from the rows before it: its residual, under a full covariance, is large
-  when something happens (a spike, a step, an oscillation, changed dynamics);
-* the *peers' estimate* of each tag from all other tags and their averages: a forecast follows a
-  transmitter that drifts or sticks, its peers do not.
+* the *energy* of the residual, at once and averaged, is large when something happens: a spike, a
+  step, an oscillation, changed dynamics;
+* the *shift* of its long signed mean is large when the forecast is wrong the same way each time,
+  be it by little: a drift, a stuck transmitter, a leak, a relation between tags that is broken.
 
-Both residuals are watched at several time scales. Each watched statistic goes through a table
-learnt on held-back rows to -log10 of its p-value; the mean of that evidence is calibrated again.
+Each watched statistic goes through a table learnt on held-back rows to -log10 of its p-value; the
+mean of that evidence is calibrated again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
-SEEN, SCORE, HEAD = 0, 1, 2  # state: rows since the start, the last score; then the memory
+SEEN, HEAD = 0, 1  # state: rows since the start; then the memory
 
 
 class Cell(NamedTuple):
@@ -39,11 +40,13 @@ class Cell(NamedTuple):
     forecast : (F, M) the next row, scaled, from the memory; the last feature is the constant
     precision : (M, M) inverse covariance of the forecast's residual; zero where not scored
     spread : (M,) variance of the forecast's residual
-    peers : (M (1 + K) + 1, M) each tag, scaled, from the others' readings and averages
-    peer_mean, peer_var : (S, M) of the averaged peers' residual
-    energy_gain, shift_gain, peer_gain : (E,), (H,), (S,) averaging of the squared residual, of the
-        residual, and of the peers' residual
-    reference_gain : following of the peers' residual by what it is compared with, while quiet
+    energy_gain : (E,) averaging of the squared residual, fast to slow
+    shift_gain, recent_gain : averaging of the signed residual, over many rows and over few
+    reference_gain : following of the residual by what it is compared with, while quiet
+    shift_limit : squared norm of the two means' difference beyond which the long one gives way
+    quiet : squared norm of the long mean up to which the reference follows
+    shift_precision : (M, M) inverse covariance of the long mean; zero where not scored
+    signature : (M, M) column i, times the long mean: how far a lasting offset of tag i explains it
     knots, levels, slope : (C + 1, J), (C + 1, J), (C + 1,) statistic -> -log10 p, with a straight
         tail; the last row is the table of the summed evidence
     """
@@ -58,27 +61,27 @@ class Cell(NamedTuple):
     forecast: FloatArray
     precision: FloatArray
     spread: FloatArray
-    peers: FloatArray
-    peer_mean: FloatArray
-    peer_var: FloatArray
     energy_gain: FloatArray
-    shift_gain: FloatArray
-    peer_gain: FloatArray
+    shift_gain: float
+    recent_gain: float
     reference_gain: float
+    shift_limit: float
+    quiet: float
+    shift_precision: FloatArray
+    signature: FloatArray
     knots: FloatArray
     levels: FloatArray
     slope: FloatArray
 
     def check(self, tags: int) -> None:
         """Raise ValueError where the arrays do not fit together: compiled code trusts them."""
-        slow, features = len(self.decay), tags * (self.lags + len(self.decay)) + 1
-        count = 2 + len(self.energy_gain) + len(self.shift_gain) + len(self.peer_gain)
+        features = tags * (self.lags + len(self.decay)) + 1
+        count = 3 + len(self.energy_gain)
         wanted = {
             "center": (tags,), "scale": (tags,), "scored": (tags,), "fixed": (tags,),
-            "spread": (tags,), "precision": (tags, tags),
-            "forecast": (features, tags),
-            "peers": (tags * (1 + slow) + 1, tags), "peer_mean": (len(self.peer_gain), tags),
-            "peer_var": (len(self.peer_gain), tags), "slope": (count,),
+            "spread": (tags,), "precision": (tags, tags), "shift_precision": (tags, tags),
+            "signature": (tags, tags),
+            "forecast": (features, tags), "slope": (count,),
             "levels": self.knots.shape, "knots": (count, *self.knots.shape[1:2]),
         }  # fmt: skip
         for name, shape in wanted.items():
@@ -87,7 +90,7 @@ class Cell(NamedTuple):
                 raise ValueError(f"{name} is {array.dtype} {array.shape}, wanted float64 {shape}")
         if self.lags < 1:
             raise ValueError(f"lags is {self.lags}, wanted 1 or more")
-        for name in ("scale", "spread", "peer_var"):  # divided by
+        for name in ("scale", "spread"):  # divided by
             if not (getattr(self, name) > 0).all():
                 raise ValueError(f"{name} holds values that are not above 0")
         if (np.diff(self.knots, axis=1) <= 0).any():
@@ -99,11 +102,10 @@ def state_size(cell: Cell) -> int:
     """Return the number of float64 in one asset's state row."""
     tags = cell.center.size
     memory = tags * (cell.lags + cell.decay.size) + 1
-    watched = tags * (2 + cell.shift_gain.size + cell.peer_gain.size) + cell.energy_gain.size
-    return HEAD + memory + watched
+    return HEAD + memory + tags * 4 + cell.energy_gain.size
 
 
 @numba.njit(cache=True)
 def statistics_of(cell: Cell) -> int:
     """Return C, the number of watched statistics."""
-    return 1 + cell.energy_gain.size + cell.shift_gain.size + cell.peer_gain.size
+    return 2 + cell.energy_gain.size

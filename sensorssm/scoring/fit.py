@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
-from scipy.signal import lfilter
 
-from sensorssm.scoring.advance import evidences, fold, residuals
+from sensorssm.scoring.advance import evidences, fold, residuals, shifts
 from sensorssm.scoring.calibrate import KNOTS, Table, apply_table, fit_table
 from sensorssm.scoring.cell import Cell, state_size, statistics_of
 from sensorssm.scoring.readouts import Rows, fit_readouts, gather_moments
@@ -31,8 +30,10 @@ class Options:
     Attributes
     ----------
     lags, averages : rows remembered as they were; time constants of the averages
-    energy, shift, peer : time constants at which the residuals are watched
-    reference : time constant of what the peers' residual is compared with
+    energy : time constants at which the squared residual is watched, beside the last row's
+    shift, recent : time constants of the two means of the signed residual
+    reference : time constant of what the residual is compared with
+    chance : how often normal operation sets the two means apart; how often the long mean is away
     penalty : ridge of the readouts, in squared scaled readings
     shrink, floor : of the residual's covariance to its diagonal, and of that to 0
     blocks : stretches of time that are held back in turn
@@ -40,11 +41,12 @@ class Options:
 
     lags: int = 5
     averages: tuple[float, ...] = (8.0,)
-    energy: tuple[float, ...] = (3.0, 10.0, 20.0)
-    shift: tuple[float, ...] = (6.0,)
-    peer: tuple[float, ...] = (12.0,)
+    energy: tuple[float, ...] = (3.0, 10.0)
+    shift: float = 40.0
+    recent: float = 5.0
     reference: float = 300.0
-    penalty: float = 5.0
+    chance: tuple[float, float] = (1e-3, 0.1)
+    penalty: float = 10.0
     shrink: float = 0.05
     floor: float = 1e-3
     blocks: int = 5
@@ -57,13 +59,18 @@ def fit_cell(rows: Rows, options: Options) -> tuple[Cell, FloatArray]:
     moments = gather_moments(blank, rows, block, options.blocks)
     whole = fit_readouts(blank, moments, None, options.penalty)
     parts = [fit_readouts(blank, moments, k, options.penalty) for k in range(options.blocks)]
-    ahead, peer = _held_back_residuals(parts, rows, block)
-    cells = [
-        _with_spreads(cell, ahead, peer, rows, rows.keep & (block != k), options)
-        for k, cell in enumerate(parts)
-    ]
-    stats = _held_back_stats(cells, rows, block)
-    final = _with_spreads(whole, ahead, peer, rows, rows.keep, options)
+    ahead = _held_back_residuals(parts, rows, block)
+    whole = _with_precision(whole, ahead[rows.keep], options)
+    whole, means = _with_limits(whole, ahead, rows, options)
+    stats = _held_back_stats(
+        [
+            _judge(cell, whole, ahead, means, rows.keep & (block != k), options)
+            for k, cell in enumerate(parts)
+        ],
+        rows,
+        block,
+    )
+    final = _judge(whole, whole, ahead, means, rows.keep, options)
     cell = _with_tables(final, stats[rows.keep])
     return cell, _held_back_scores(cell, stats)
 
@@ -74,8 +81,7 @@ def _blank_cell(rows: Rows, options: Options) -> Cell:
     scored = ~(scaling.fixed | scaling.informs)
     if not scored.any():
         scored = ~scaling.fixed  # nothing but switches: then they score
-    peers = len(options.peer)
-    count = 2 + len(options.energy) + len(options.shift) + peers
+    count = 3 + len(options.energy)
     return Cell(
         center=scaling.center,
         scale=scaling.scale,
@@ -87,25 +93,23 @@ def _blank_cell(rows: Rows, options: Options) -> Cell:
         forecast=np.zeros((tags * (options.lags + slow) + 1, tags)),
         precision=np.zeros((tags, tags)),
         spread=np.ones(tags),
-        peers=np.zeros((tags * (1 + slow) + 1, tags)),
-        peer_mean=np.zeros((peers, tags)),
-        peer_var=np.ones((peers, tags)),
         energy_gain=1.0 / np.array(options.energy),
-        shift_gain=1.0 / np.array(options.shift),
-        peer_gain=1.0 / np.array(options.peer),
+        shift_gain=1.0 / options.shift,
+        recent_gain=1.0 / options.recent,
         reference_gain=1.0 / options.reference,
+        shift_limit=np.inf,
+        quiet=np.inf,
+        shift_precision=np.zeros((tags, tags)),
+        signature=np.zeros((tags, tags)),
         knots=np.tile(np.linspace(0.0, 1.0, KNOTS), (count, 1)),
         levels=np.zeros((count, KNOTS)),
         slope=np.zeros(count),
     )
 
 
-def _held_back_residuals(
-    cells: list[Cell], rows: Rows, block: IntArray
-) -> tuple[FloatArray, FloatArray]:
-    """Return the two residuals of every row from the cell that has not seen its block."""
-    ahead, peer = np.empty_like(rows.values), np.empty_like(rows.values)
-    own, other = np.empty_like(ahead), np.empty_like(peer)
+def _held_back_residuals(cells: list[Cell], rows: Rows, block: IntArray) -> FloatArray:
+    """Return the residual of every row from the cell that has not seen its block."""
+    ahead, own = np.empty_like(rows.values), np.empty_like(rows.values)
     for k, cell in enumerate(cells):
         for first, end in rows.spans():
             here = np.flatnonzero(block[first:end] == k) + first
@@ -113,61 +117,90 @@ def _held_back_residuals(
                 continue
             upto = slice(first, here[-1] + 1)
             state = np.zeros(state_size(cell))
-            residuals(cell, state, rows.values[upto], rows.elapsed[upto], own[upto], other[upto])
-            ahead[here], peer[here] = own[here], other[here]
-    return ahead, peer
+            residuals(cell, state, rows.values[upto], rows.elapsed[upto], own[upto])
+            ahead[here] = own[here]
+    return ahead
 
 
-def _with_spreads(
+def _judge(
     cell: Cell,
+    limits: Cell,
     ahead: FloatArray,
-    peer: FloatArray,
-    rows: Rows,
+    means: FloatArray,
     use: BoolArray,
     options: Options,
 ) -> Cell:
-    """Return `cell` with the covariances of its residuals, from the rows in `use`."""
-    covariance = _covariance(ahead[use], options)
-    scored = np.flatnonzero(cell.scored)
-    precision = np.zeros_like(covariance)
-    precision[np.ix_(scored, scored)] = linalg.inv(covariance[np.ix_(scored, scored)])
-    mean, var = _averaged(cell, peer, rows, use)
+    """Return `cell` with the limits of another and the covariances of the rows in `use`."""
+    cell = _with_precision(cell, ahead[use], options)
+    cell = cell._replace(shift_limit=limits.shift_limit, quiet=limits.quiet)
+    spare = cell.shift_gain / (2.0 - cell.shift_gain)  # variance of a mean of white noise
+    inverse = _precision(_covariance(means[use], options, spare), cell.scored)
+    return cell._replace(shift_precision=inverse, signature=_signature(cell, inverse))
+
+
+def _signature(cell: Cell, inverse: FloatArray) -> FloatArray:
+    """Return (M, M) with which to ask, for each tag, whether its lasting offset explains a mean.
+
+    A reading that is off by one moves its own residual, and through the memory those of all tags
+    that are forecast from it. The square of ``mean @ signature[:, i]`` is what the mean's norm
+    loses by the best such offset of tag i: a generalised likelihood ratio.
+    """
+    tags = len(cell.center)
+    offset = np.eye(tags) - cell.forecast[:-1].reshape(-1, tags, tags).sum(axis=0)
+    raised = inverse @ offset.T
+    power = np.maximum((offset * raised.T).sum(axis=1), 1e-12)
+    return np.ascontiguousarray(raised * cell.scored / np.sqrt(power))
+
+
+def _with_precision(cell: Cell, residual: FloatArray, options: Options) -> Cell:
+    """Return `cell` with the covariance of its residual."""
+    covariance = _covariance(residual, options)
     return cell._replace(
-        precision=precision, spread=np.diag(covariance).copy(), peer_mean=mean, peer_var=var
+        precision=_precision(covariance, cell.scored), spread=np.diag(covariance).copy()
     )
 
 
-def _covariance(residual: FloatArray, options: Options) -> FloatArray:
+def _precision(covariance: FloatArray, scored: FloatArray) -> FloatArray:
+    """Return the inverse among the tags that score, with zeros elsewhere."""
+    use, inverse = np.flatnonzero(scored), np.zeros_like(covariance)
+    inverse[np.ix_(use, use)] = linalg.inv(covariance[np.ix_(use, use)])
+    return inverse
+
+
+def _covariance(residual: FloatArray, options: Options, part: float = 1.0) -> FloatArray:
     """Return the second moments about zero, shrunk to their diagonal; NaN = missing.
 
     A product that misses a factor counts as 0: the matrix stays positive, and correlations of
-    tags that are seldom there together are taken as weaker than they were.
+    tags that are seldom there together are taken as weaker than they were. `part` of the floor is
+    added.
     """
     present = np.isfinite(residual)
     root = np.sqrt(np.maximum(present.sum(axis=0), 1.0))
     filled = np.where(present, residual, 0.0) / root
     covariance = filled.T @ filled
-    return covariance + np.diag(options.shrink * np.diag(covariance) + options.floor)
+    return covariance + np.diag(options.shrink * np.diag(covariance) + part * options.floor)
 
 
-def _averaged(
-    cell: Cell, peer: FloatArray, rows: Rows, use: BoolArray
-) -> tuple[FloatArray, FloatArray]:
-    """Return mean and variance of the peers' residual after each averaging."""
-    shape = (len(cell.peer_gain), len(cell.center))
-    mean, var = np.zeros(shape), np.ones(shape)
-    filled = np.where(np.isfinite(peer), peer, 0.0)
-    slow = cell.reference_gain
-    for first, end in rows.spans():  # less the reference of the row before
-        filled[first:end] = lfilter([1.0, -1.0], [1.0, slow - 1.0], filled[first:end], axis=0)
-    for s, gain in enumerate(cell.peer_gain):
-        smooth = np.empty_like(filled)
-        for first, end in rows.spans():
-            smooth[first:end] = lfilter([gain], [1.0, gain - 1.0], filled[first:end], axis=0)
-        var[s] = (smooth[use] ** 2).mean(axis=0)
-        white = (filled[use] ** 2).mean(axis=0) * gain / (2.0 - gain)
-        var[s] = np.maximum(var[s], white) + 1e-4
-    return mean, var
+def _with_limits(
+    cell: Cell, ahead: FloatArray, rows: Rows, options: Options
+) -> tuple[Cell, FloatArray]:
+    """Return `cell` with the limits of its shift, and the long mean after each row (n, M)."""
+    _, norms = _follow(cell, ahead, rows)
+    apart, away = norms[rows.keep].T
+    cell = cell._replace(
+        shift_limit=float(np.quantile(apart, 1.0 - options.chance[0])),
+        quiet=float(np.quantile(away, 1.0 - options.chance[1])),
+    )
+    return cell, _follow(cell, ahead, rows)[0]
+
+
+def _follow(cell: Cell, ahead: FloatArray, rows: Rows) -> tuple[FloatArray, FloatArray]:
+    """Return the long mean of the residual after each row (n, M), and its two norms (n, 2)."""
+    residual = np.where(np.isfinite(ahead), ahead, 0.0) * cell.scored
+    means, norms = np.empty_like(residual), np.empty((len(residual), 2))
+    for first, end in rows.spans():
+        shifts(cell, residual[first:end], means[first:end], norms[first:end])
+    return means, norms
 
 
 def _held_back_stats(cells: list[Cell], rows: Rows, block: IntArray) -> FloatArray:
@@ -200,7 +233,7 @@ def _with_tables(cell: Cell, stats: FloatArray) -> Cell:
         levels=np.stack([t.levels for t in tables]),
         slope=np.array([t.slope for t in tables]),
     )
-    last = fit_table(evidences(cell, stats))
+    last = fit_table(evidences(cell, stats), quantiles=(0.5, 0.8))
     return cell._replace(
         knots=np.vstack([cell.knots, last.knots]),
         levels=np.vstack([cell.levels, last.levels]),

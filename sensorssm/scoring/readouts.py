@@ -1,4 +1,4 @@
-"""The readouts in closed form, from sums over blocks of time that can be left out again."""
+"""The readout in closed form, from sums over blocks of time that can be left out again."""
 
 from __future__ import annotations
 
@@ -74,30 +74,9 @@ def gather_moments(cell: Cell, rows: Rows, block: IntArray, blocks: int) -> Mome
 
 
 def fit_readouts(cell: Cell, moments: Moments, left_out: int | None, penalty: float) -> Cell:
-    """Return `cell` with both readouts fitted by ridge on all blocks but `left_out`."""
+    """Return `cell` with the forecast fitted by ridge on all blocks but `left_out`."""
     used = [k for k in range(len(moments.memory)) if k != left_out]
     memory, cross = moments.memory[used].sum(axis=0), moments.cross[used].sum(axis=0)
     ridge = np.full(len(memory), penalty)
     ridge[-1] = 1e-6  # the constant is all but free
-    return cell._replace(
-        forecast=linalg.solve(memory + np.diag(ridge), cross, assume_a="pos"),
-        peers=_peers(memory + np.diag(ridge), cell),
-    )
-
-
-def _peers(system: FloatArray, cell: Cell) -> FloatArray:
-    """Return each tag's ridge estimate from the other tags' readings and averages.
-
-    With Q the inverse of the regularised moments and s a tag's own columns, the coefficients of
-    the others are ``-Q[others, s] @ inv(Q[s, s])``: one inverse serves all tags.
-    """
-    tags = len(cell.center)
-    use = np.r_[0:tags, cell.lags * tags : len(system)]
-    inverse = linalg.inv(system[np.ix_(use, use)])
-    coefficients = np.zeros((len(use), tags))
-    for i in range(tags):
-        own = np.arange(i, len(use) - 1, tags)
-        solved = -np.linalg.solve(inverse[np.ix_(own, own)].T, inverse[:, own].T)[0]
-        solved[own] = 0.0
-        coefficients[:, i] = solved
-    return coefficients
+    return cell._replace(forecast=linalg.solve(memory + np.diag(ridge), cross, assume_a="pos"))

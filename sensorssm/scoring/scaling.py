@@ -1,4 +1,4 @@
-"""Where each tag usually is and how far it moves, from training rows; robust to a few wild ones."""
+"""Where each tag usually is and how far it moves, from training rows."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Scaling(NamedTuple):
 def fit_scaling(values: FloatArray) -> Scaling:
     """Return the median and the spread of each column of `values` (n, M), NaN = missing.
 
-    The spread is the interquartile range in units of a standard deviation, but no less than half
-    of the standard deviation: a valve that is closed most of the time has no interquartile range.
-    A tag without readings, or that never moved, counts as fixed.
+    The spread is the standard deviation, or the interquartile range in units of it where that is
+    larger: a valve that is closed most of the time has no interquartile range, and a counter that
+    bursts is to be judged by its bursts. A tag without readings, or that never moved, counts as fixed.
     """
     center, scale = np.zeros(values.shape[1]), np.ones(values.shape[1])
     fixed = np.ones(values.shape[1], dtype=bool)
@@ -38,7 +38,7 @@ def fit_scaling(values: FloatArray) -> Scaling:
         if len(seen) == 0:
             continue
         low, center[i], high = np.quantile(seen, [0.25, 0.5, 0.75])
-        spread = max((high - low) / NORMAL_IQR, 0.5 * seen.std())
+        spread = max((high - low) / NORMAL_IQR, float(seen.std()))
         informs[i] = is_status(seen) or is_setpoint(seen) or is_rare(seen)
         if spread > 1e-9 * (abs(center[i]) + 1.0):
             scale[i], fixed[i] = spread, False

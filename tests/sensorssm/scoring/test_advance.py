@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sensorssm.scoring import Cell, Options, Rows, advance, fit_cell, state_size, statistics_of
-from sensorssm.scoring.advance import QUIET, evidence, remember
+from sensorssm.scoring.advance import evidence, remember, shifts
 
 TAGS = 5
 
@@ -40,8 +40,8 @@ def _slow_scores(cell: Cell, readings: np.ndarray, elapsed: np.ndarray) -> np.nd
     inverse = cell.precision
     past: list[np.ndarray] = []
     averages = np.zeros((len(cell.decay), TAGS))
-    energies, mean, peer = np.ones(len(cell.energy_gain)), np.zeros(TAGS), np.zeros(TAGS)
-    reference, last, scores = np.zeros(TAGS), 0.0, []
+    energies, scores, given_way = np.ones(len(cell.energy_gain)), [], []
+    reference, recent, mean = np.zeros(TAGS), np.zeros(TAGS), np.zeros(TAGS)
     for x, step in zip(readings, elapsed, strict=True):
         z = np.clip((x - cell.center) / cell.scale, -50, 50)
         here = np.isfinite(z)
@@ -69,16 +69,19 @@ def _slow_scores(cell: Cell, readings: np.ndarray, elapsed: np.ndarray) -> np.nd
         dof = (here & scored).sum()
         now = residual @ inverse @ residual / dof if known else 1.0
         energies = energies + cell.energy_gain * (now - energies)
-        mean = mean + cell.shift_gain[0] * (residual - mean)
-        off = filled - np.r_[filled, averages.ravel(), 1.0] @ cell.peers - reference
-        if last < QUIET:
-            reference = np.where(here, reference + cell.reference_gain * off, reference)
-        peer = np.where(here, peer + cell.peer_gain[0] * (off - peer), peer)
-        worst = ((peer - cell.peer_mean[0]) ** 2 / cell.peer_var[0])[scored].max()
-        values = [now, *energies, mean @ inverse @ mean / dof, worst]
+        off = residual - reference
+        recent = recent + cell.recent_gain * (off - recent)
+        mean = mean + cell.shift_gain * (off - mean)
+        if mean @ inverse @ mean <= cell.quiet:
+            reference = reference + cell.reference_gain * off
+        apart = (recent - mean) @ inverse @ (recent - mean)
+        if apart > cell.shift_limit:
+            given_way.append(len(scores))
+            mean = recent - np.sqrt(cell.shift_limit / apart) * (recent - mean)
+        values = [now, *energies, mean @ cell.shift_precision @ mean]
         levels = [_level(cell, c, np.log(max(v, 1e-12))) for c, v in enumerate(values)]
-        last = _level(cell, len(values), float(np.mean(levels)))
-        scores.append(last)
+        scores.append(_level(cell, len(values), float(np.mean(levels))))
+    assert given_way, "the wild value should have put the two means apart"
     return np.array(scores)
 
 
@@ -153,3 +156,37 @@ def test_the_table_lookup_is_linear_interpolation_with_a_straight_tail() -> None
     found = [evidence(knots, levels, 0.7, value) for value in at]
     np.testing.assert_allclose(found, np.interp(at, knots, levels), atol=1e-12)
     assert evidence(knots, levels, 0.7, 5.0) == pytest.approx(2.0 + 0.7 * 2.0)
+
+
+def _long_means(cell: Cell, residual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    means, norms = np.empty_like(residual), np.empty((len(residual), 2))
+    shifts(cell, residual, means, norms)
+    return means, norms
+
+
+def test_the_long_mean_soon_sees_a_large_shift_and_soon_forgets_it(cell: Cell) -> None:
+    """A plain average of its length would be at 24 % after 11 rows, and at 60 % 20 rows after the end."""
+    residual = np.zeros((400, TAGS))
+    residual[100:200, 0] = 30.0
+    means, _ = _long_means(cell, residual)
+    assert means[110, 0] > 0.8 * 30.0
+    assert abs(means[220, 0]) < 0.1 * 30.0
+
+
+def test_the_long_mean_averages_a_small_shift_as_its_gain_says(cell: Cell) -> None:
+    """Far from the limit and above `quiet` from the start, so that the reference stands still."""
+    residual = np.zeros((60, TAGS))
+    residual[:, 0] = 0.5
+    still = cell._replace(quiet=-1.0)
+    means, norms = _long_means(still, residual)
+    assert (norms[:, 0] < cell.shift_limit).all()
+    expected = 0.5 * (1.0 - (1.0 - cell.shift_gain) ** np.arange(1, 61))
+    np.testing.assert_allclose(means[:, 0], expected, rtol=1e-12)
+
+
+def test_a_lasting_offset_is_blamed_on_its_own_tag(cell: Cell) -> None:
+    """Though the forecasts of all other tags are off too, which read it from the memory."""
+    for tag in np.flatnonzero(cell.scored):
+        gain = cell.forecast[:-1].reshape(-1, TAGS, TAGS).sum(axis=0)[tag]
+        offset = (np.eye(TAGS)[tag] - gain) * cell.scored
+        assert ((offset @ cell.signature) ** 2).argmax() == tag

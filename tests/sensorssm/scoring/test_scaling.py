@@ -38,20 +38,18 @@ def test_switches_setpoints_and_seldom_movers_inform_and_do_not_score() -> None:
     assert {name for name, (_, fixed) in found.items() if fixed} == {"constant", "absent"}
 
 
-def test_the_spread_is_a_standard_deviation_that_wild_readings_do_not_widen() -> None:
+def test_the_spread_is_a_standard_deviation() -> None:
     values = np.random.default_rng(1).normal(10.0, 2.0, size=(ROWS, 1))
     calm = fit_scaling(values)
     assert calm.center[0] == pytest.approx(10.0, abs=0.2)
     assert calm.scale[0] == pytest.approx(2.0, rel=0.05)
-    values[::500] = 60.0  # four of 2000; half the standard deviation stays below the IQR's
-    assert fit_scaling(values).scale[0] == pytest.approx(calm.scale[0], rel=0.02)
 
 
 def test_a_tag_that_mostly_rests_still_has_a_spread() -> None:
     column = _columns()["resting pump"]
     scaling = fit_scaling(column[:, None])
     assert scaling.center[0] == 0.0
-    assert scaling.scale[0] == pytest.approx(0.5 * column.std())
+    assert scaling.scale[0] == pytest.approx(column.std())
 
 
 def test_missing_readings_are_left_out() -> None:
