@@ -110,6 +110,8 @@ class Stepper:
         expected, shares = np.empty(len(readings)), np.empty(len(readings))
         state = self._state[row]
         score = advance(self._cell, state, readings, elapsed, expected, shares, self._stats)
+        if self._detector.modes_ is not None:
+            score = float(self._detector.in_mode(np.array([score]), readings[None])[0])
         if stamp is not None:
             self._time[row] = stamp
         self._read_on(row, readings, before, stamp)
@@ -159,6 +161,7 @@ class Stepper:
         advance_all(
             self._cell, self._state, rows, readings, elapsed, score, expected, shares, self._stats
         )
+        score = self._detector.in_mode(score, readings)
         if stamp is not None:
             self._time[rows] = stamp
         if self._streams is not None:
