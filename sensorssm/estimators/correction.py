@@ -26,7 +26,9 @@ _MOST_A_STEP = 2**19
 #: The levels a correction is taught at. Each quantile lies where it lay without a correction, moved by
 #: what the correction adds: the quantiles' own distances stay the readout's business.
 LEVELS = (0.1, 0.5, 0.9)
+#: Rows, and numbers, that those distances are read off; torch sorts no more than 2**24 at once.
 _QUANTILE_ROWS = 2000
+_QUANTILE_NUMBERS = 2**22
 
 #: Rows of one asset that run through the network at once; only memory depends on it.
 _CHUNK = 8192
@@ -85,7 +87,8 @@ class CorrectionTraining:
 
     def _around(self, target: Tensor) -> Tensor:
         """Return the residuals' quantiles (H, M, Q), 0 where none is known."""
-        some = target[:: -(-len(target) // _QUANTILE_ROWS)]
+        most = max(16, min(_QUANTILE_ROWS, _QUANTILE_NUMBERS // target[0].numel()))
+        some = target[:: -(-len(target) // most)]
         levels = torch.tensor(LEVELS, device=self.device)
         return some.nanquantile(levels, dim=0).nan_to_num().permute(1, 2, 0)
 
