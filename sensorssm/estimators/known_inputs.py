@@ -29,11 +29,13 @@ class KnownInputs(NamedTuple):
         Raises
         ------
         UnknownTagError : columns other than the fitted ones
-        DataError : infinite values
+        DataError : no columns, or infinite values
         """
         window = to_window(table)
         values, count = window.values, window.values.shape[1]
         names = window.names or tuple(f"u{i}" for i in range(count))
+        if count == 0:
+            raise DataError("future has no column, wanted at least one input, or None")
         if np.isinf(values).any():
             raise DataError("future holds infinite values, wanted numbers, or NaN where unknown")
         if fitted is not None and window.names is None and count != len(fitted):

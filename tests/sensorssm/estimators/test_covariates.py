@@ -200,6 +200,10 @@ def test_what_does_not_fit_is_refused(
         fitted.forecast(future=pl.DataFrame(U[:3], schema=["u0", "u2"]))
     with pytest.raises(DataError, match="infinite"):
         fitted.forecast(future=np.full((3, 2), np.inf))
+    with pytest.raises(DataError, match="no column"):
+        SSMForecaster(horizon=2).fit(X[:200], future=U[:200, :0])
+    with pytest.raises(DataError, match="no reading of 'u0'"):
+        SSMForecaster(horizon=2).fit(X[:200], future=np.full((200, 1), np.nan))
     with pytest.raises(ShapeError, match="one per fitted column"):
         fitted.stream().update(X[0], future=U[0, :1])  # pyright: ignore[reportCallIssue]
     with pytest.raises(ConfigError, match="Fit with future"):
@@ -237,3 +241,28 @@ def test_the_effect_is_found_to_its_size(rng: np.random.Generator) -> None:
 
     np.testing.assert_allclose(effect.move(pulse)[0, :, 0], (filtered(pulse) @ truth)[0], atol=0.01)
     assert effect.gain[0] > 0.99 and np.all(effect.narrowing < 0.1)
+
+
+@pytest.mark.parametrize("rows", [2, 3, 6])
+def test_few_rows_forecast_without_learning_an_effect(rows: int) -> None:
+    """With too few rows to hold any back nothing is kept, and forecasts are finite."""
+    X, U = plant(rows)
+    model = SSMForecaster(horizon=4).fit(X, future=U)
+
+    told = model.forecast(quantiles=QUANTILES, future=U[:2])
+    assert np.isfinite(told).all()
+    assert set(model.future_gain_.values()) == {0.0}
+
+
+def test_uneven_times_and_validation_rows() -> None:
+    """Inputs lie beside their readings on any clock, and go on beside the rows of `X_val`."""
+    X, U = plant(900)
+    rng = np.random.default_rng(1)
+    time = np.datetime64("2026-01-01", "s") + np.cumsum(rng.integers(50, 70, 900)).astype("m8[s]")
+    model = SSMForecaster(horizon=6, season=24).fit(X, times=time, future=U)
+    with_input, without = (model.score(X, times=time, future=u) for u in (U, None))
+    assert model.future_gain_["x0"] > 0.3 and with_input > without
+
+    later = SSMForecaster(horizon=6, season=24).fit(X[:600], X_val=X[600:], future=U)
+    told = later.forecast(future=U[-6:]) - later.forecast()
+    assert np.abs(told[:, 0]).max() > 0.1
