@@ -81,7 +81,7 @@ def _backward_block(
     grad = widen(load(grad_y_ptr + wide, live, MASKED))
     gain = load_matrix(B_ptr, n, t, left, RAGGED_END, STATES, N)
     read = load_matrix(C_ptr, n, t, left, RAGGED_END, STATES, N)
-    kept = n[:, :, None] * DIM + d[None, None, :]
+    kept = d[None, None, :] * STATES + n[:, :, None]
     h = load(saved_ptr + kept, live_state, DIM % BD != 0 or STATES != N).to(tl.float32)
     step = raw
     if SOFTPLUS:
@@ -133,8 +133,8 @@ def scan_backward_kernel(
     u_ptr, delta_ptr, A_ptr, B_ptr, C_ptr, skip_ptr, z_ptr, bias_ptr, starts_ptr, lengths_ptr,
     chunk_at_ptr, saved_ptr, grad_y_ptr, grad_last_ptr, grad_u_ptr, grad_delta_ptr, grad_z_ptr,
     grad_first_ptr, parts_ptr, rows_ptr, length, segments, steps, tokens,
-    HAS_SKIP: tl.constexpr, HAS_Z: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_LAST: tl.constexpr,
-    SOFTPLUS: tl.constexpr, RAGGED: tl.constexpr, SHARED: tl.constexpr,
+    HAS_SKIP: tl.constexpr, HAS_Z: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_FIRST: tl.constexpr,
+    HAS_LAST: tl.constexpr, SOFTPLUS: tl.constexpr, RAGGED: tl.constexpr, SHARED: tl.constexpr,
     DIM: tl.constexpr, STATES: tl.constexpr,
     N: tl.constexpr, NL: tl.constexpr, BD: tl.constexpr, T: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
@@ -215,7 +215,8 @@ def scan_backward_kernel(
         tl.store(rows_ptr + at_A, hold(grad_A), mask=live_state)
     tl.store(rows_ptr + SIZE_A + d, tl.sum(grad_skip, axis=0), mask=d < DIM)
     tl.store(rows_ptr + SIZE_A + DIM + d, tl.sum(grad_bias, axis=0), mask=d < DIM)
-    tl.store(grad_first_ptr + state_at, hold(carry), mask=live_state)
+    if HAS_FIRST:
+        tl.store(grad_first_ptr + state_at, hold(carry), mask=live_state)
 
 
 @triton.jit(do_not_specialize=["length", "segments", "steps"])
@@ -226,7 +227,7 @@ def scan_carry_kernel(
     N: tl.constexpr, NL: tl.constexpr, BD: tl.constexpr, T: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """Write the gradient that one segment sends to the state before it, with none coming in."""
-    row, start, length, _ = locate(
+    row, start, length, _chunk_at = locate(
         delta_ptr, delta_ptr, delta_ptr, length, segments, steps, False, T
     )
     d = tl.program_id(0) * BD + tl.arange(0, BD)

@@ -62,7 +62,7 @@ def _forward_block(
 ):  # fmt: skip
     """Run one block, of which `left` steps exist; return the state after it and the steps so far."""
     live_state = (n < STATES)[:, :, None] & (d < DIM)[None, None, :]
-    kept = n[:, :, None] * DIM + d[None, None, :]
+    kept = d[None, None, :] * STATES + n[:, :, None]
     step, x, around, gate = _prepare(
         u_ptr, delta_ptr, z_ptr, skip, bias, d, t, left,
         HAS_Z, SOFTPLUS, ONLY_STATE, RAGGED_END, DIM, BD,

@@ -30,14 +30,18 @@ def cut_steps(length: int, chunk: int, segments: int) -> tuple[int, int]:
 
 
 def saved_shape(backend: str, shape, A: Tensor, states: int, cu_seqlens: Tensor | None) -> tuple:
-    """Return (chunks, states, channels) of the tensor of kept states; complex ones count double."""
+    """Return the shape of the tensor of kept states: chunks, then the states of one; complex twice.
+
+    A chunk is (states, channels) on the CPU, where channels are lanes, and (channels, states) on a
+    GPU, where a program's states of all its channels are then one run of memory.
+    """
     batch, length, dim = shape
     planes = 2 if A.is_complex() else 1
     chunk = CPU_CHUNK if backend == "cpu" else triton_chunk(states)
     chunks = count_chunks(batch, length, chunk, cu_seqlens)
     if backend == "cpu":
         return chunks, planes * round_up(states, CPU_BLOCK), round_up(dim, CPU_LANES)
-    return chunks, planes * states, dim
+    return chunks, dim, planes * states
 
 
 def saved_dtype(backend: str, readings: torch.dtype) -> torch.dtype:

@@ -41,8 +41,8 @@ def locate(
         chunk_at = tl.load(chunk_at_ptr + row)
         length = tl.load(lengths_ptr + row).to(tl.int32)
     else:
-        whole = row // segments
-        first = (row % segments).to(tl.int32) * steps
+        whole = (tl.program_id(1) // segments).to(tl.int64)
+        first = tl.program_id(1) % segments * steps
         start = whole * length + first
         chunk_at = whole * tl.cdiv(length, CHUNK) + first // CHUNK
         length = tl.minimum(length - first, steps)

@@ -63,7 +63,7 @@ def scan_backward(
     blank = torch.zeros_like if lengths is not None else torch.empty_like
     grad_u, grad_delta = blank(call.u), blank(call.delta)
     grad_z = None if z is None else blank(call.z)
-    grad_first = call.new_state()
+    grad_first = None if initial_state is None else call.new_state()
     parts, rows = _new_parts(call, zeros=lengths is not None)
     _run_backward(
         call, saved, grad_y, grad_last, grad_u, grad_delta, grad_z, grad_first, parts, rows
@@ -72,8 +72,7 @@ def scan_backward(
     if initial_state is not None:
         grad_first = call.first_of_row(grad_first).to(initial_state.dtype)
     return (
-        grad_u, grad_delta, grad_A, grad_B, grad_C, grad_skip, grad_z, grad_bias,
-        None if initial_state is None else grad_first,
+        grad_u, grad_delta, grad_A, grad_B, grad_C, grad_skip, grad_z, grad_bias, grad_first
     )  # fmt: skip
 
 
@@ -191,13 +190,13 @@ def _run_backward(
     tensors = (
         call.u, call.delta, call.A, call.B, call.C, _or(call.D_skip, call.A), _or(call.z, call.u),
         _or(call.delta_bias, call.A), *call.places, saved, grad_y, _or(grad_last, call.A),
-        grad_u, grad_delta, _or(grad_z, grad_u), grad_first, parts, rows,
+        grad_u, grad_delta, _or(grad_z, grad_u), _or(grad_first, call.A), parts, rows,
     )  # fmt: skip
     tokens = call.u.shape[0] * call.u.shape[1]
     _backward(
         grid, tensors, (*call.cuts, tokens), HAS_SKIP=call.D_skip is not None, **call.flags,
-        HAS_LAST=grad_last is not None, SOFTPLUS=call.softplus, RAGGED=call.rows is not None,
-        **call.sizes, **tile,
+        HAS_FIRST=grad_first is not None, HAS_LAST=grad_last is not None, SOFTPLUS=call.softplus,
+        RAGGED=call.rows is not None, **call.sizes, **tile,
     )  # fmt: skip
 
 
@@ -246,12 +245,12 @@ def _forward_tile(call: _Call, keep: bool) -> dict:
     """Return the forward's tile: at most 64 elements a lane; T a multiple of the chunk if kept.
 
     Chosen by timing on an H100. Many channels hide each other's latency and want few instructions
-    (wide tiles); few channels of float32 want long blocks.
+    (wide tiles); few channels of float32 want long blocks, unless an exponential serves all states.
     """
     channels, steps = triton_tile(call.states).values()
     if call.count * call.dim >= _MANY_CHANNELS and not keep and steps >= 8:
         return _tile(call, 4 * channels, steps // 2, STAGES=4)
-    if call.B.dtype == torch.float32 and not keep:
+    if call.B.dtype == torch.float32 and call.A.ndim == 2 and not keep:
         return _tile(call, channels, 2 * steps, STAGES=3)
     return _tile(call, 2 * channels, steps, STAGES=4)
 

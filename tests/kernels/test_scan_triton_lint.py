@@ -50,7 +50,7 @@ COMMON = {
     "SHARED": False, "DIM": 256, "STATES": 16, "N": 16,
 }  # fmt: skip
 FORWARD = COMMON | {"HAS_FIRST": False, "KEEP": False, "ONLY_STATE": False, "CHUNK": 8}
-BACKWARD = COMMON | {"HAS_LAST": False}
+BACKWARD = COMMON | {"HAS_FIRST": False, "HAS_LAST": False}
 
 
 def read_back(kernel: str, constants: dict, folder: Path) -> tuple[int, int, str]:
