@@ -115,8 +115,8 @@ def _inputs(rows: Rows, u, delta, A, B, C, D_skip, z, delta_bias, softplus: bool
     tensors = (
         *(rows.starts, rows.lengths, rows.chunk_at),
         *(stream(u), stream(delta)),
-        fixed(A.detach().real * LOG2E, dim, states),
-        fixed(A.detach().imag / (2 * math.pi), dim, states),
+        fixed(A.detach().real.double() * LOG2E, dim, states),
+        fixed(A.detach().imag.double() / (2 * math.pi), dim, states),
         *(*planes(B), *planes(2 * C.conj())),
         channels(D_skip, dim, width),
         stream(u if z is None else z),

@@ -91,9 +91,9 @@ def forward(row, strip_first, strip_last, x, y, state, saved, keep):
 @njit(forceinline=True, **OPTIONS)
 def _decay(step, rate, turn):
     """Return the real and the imaginary part of exp(step A)."""
-    size, angle = simd_math.exp2(simd.mul(step, rate)), simd.mul(step, turn)
-    real = simd.mul(size, simd_math.cos_turns(angle))
-    return real, simd.mul(size, simd_math.sin_turns(angle))
+    size = simd_math.exp2(simd.mul(step, rate))
+    real = simd.mul(size, simd_math.cos_turns(step, turn))
+    return real, simd.mul(size, simd_math.sin_turns(step, turn))
 
 
 @njit(forceinline=True, **OPTIONS)

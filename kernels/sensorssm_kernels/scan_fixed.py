@@ -1,4 +1,4 @@
-"""The scan with parameters that never change: a convolution, by FFT, on every device.
+"""The scan with parameters that never change: a convolution, by FFT, on any device.
 
 With delta, B and C fixed in time (Algorithm 1) the outputs are u convolved with the impulse response
 ``K[l] = sum_n C B delta exp(A delta l)``. Powers of the decay come as products of two short

@@ -10,6 +10,8 @@ from sensorssm_kernels.simd import FLOATS, INTS, call_ir, constant, each, fma_ir
 # Minimax on [-0.5, 0.5]. 2**f: relative error 2e-7 in float32.
 _EXP2 = (1.535336188e-4, 1.339887440e-3, 9.618437357e-3, 5.550332471e-2, 2.402264791e-1)
 _EXP2 = (*_EXP2, 6.931472028e-1, 1.0)
+# -log2(e), and what float32 loses of it.
+_MINUS_LOG2E, _MINUS_LOG2E_REST = -1.4426950216293335, -1.925963033500e-8
 # sin(pi f) / f and cos(pi f), in powers of f**2: errors 5e-9 and 2e-10 before rounding.
 _SIN = (0.07756039, -0.59824213, 2.55006973, -5.16770968, 3.14159264)
 _COS = (-0.02439672, 0.23493756, -1.33521206, 4.05870916, -4.93480214, 1.0)
@@ -23,6 +25,19 @@ def _function(formula):
             return each(builder, lambda row: formula(builder, row), args[0])
 
         return x(x), generate
+
+    operation.__doc__ = formula.__doc__
+    return intrinsic(operation)
+
+
+def _function_of_two(formula):
+    """Return the intrinsic that applies a formula to a vector and every row of a tile."""
+
+    def operation(typing, x, y):
+        def generate(context, builder, signature, args):
+            return each(builder, lambda *rows: formula(builder, *rows), *args)
+
+        return y(x, y), generate
 
     operation.__doc__ = formula.__doc__
     return intrinsic(operation)
@@ -42,21 +57,36 @@ def _round(builder, x):
     return builder.fsub(bits, constant(12582912.0)), builder.bitcast(bits, INTS)
 
 
-def _exp2(builder, x):
-    """Return 2**x, relative error 2e-7; 2**-126 below -126 and infinity above 128."""
+def _bounded(builder, x):
+    """Return x between -126 and 128, the exponents of float32; a NaN stays."""
     # fcmp/select, not minnum and maxnum: those would turn a NaN into the bound.
     x = builder.select(builder.fcmp_ordered("<", x, constant(-126.0)), constant(-126.0), x)
-    x = builder.select(builder.fcmp_ordered(">", x, constant(128.0)), constant(128.0), x)
+    return builder.select(builder.fcmp_ordered(">", x, constant(128.0)), constant(128.0), x)
+
+
+def _scale(builder, rest, bits):
+    """Return 2**rest, times the power of 2 whose exponent `bits` holds."""
+    power = builder.bitcast(_polynomial(builder, rest, _EXP2), INTS)
+    return builder.bitcast(builder.add(power, builder.shl(bits, int_constant(23))), FLOATS)
+
+
+def _exp2(builder, x):
+    """Return 2**x, relative error 2e-7; 2**-126 below -126 and infinity above 128."""
+    x = _bounded(builder, x)
     whole, bits = _round(builder, x)
-    power = _polynomial(builder, builder.fsub(x, whole), _EXP2)
-    exponent = builder.shl(bits, int_constant(23))
-    return builder.bitcast(builder.add(builder.bitcast(power, INTS), exponent), FLOATS)
+    return _scale(builder, builder.fsub(x, whole), bits)
 
 
 def _negative_exp(builder, x):
-    """Return exp(-|x|)."""
+    """Return exp(-|x|), relative error 2e-7 also where |x| is large."""
     size = call_ir(builder, "llvm.fabs.v16f32", [x])
-    return _exp2(builder, builder.fmul(size, constant(-1.4426950408889634)))
+    product = builder.fmul(size, constant(_MINUS_LOG2E))
+    lost = fma_ir(builder, size, constant(_MINUS_LOG2E), builder.fneg(product))
+    lost = fma_ir(builder, size, constant(_MINUS_LOG2E_REST), lost)
+    lost = builder.select(builder.fcmp_ordered("<", product, constant(-126.0)), constant(0.0), lost)
+    product = _bounded(builder, product)
+    whole, bits = _round(builder, product)
+    return _scale(builder, builder.fadd(builder.fsub(product, whole), lost), bits)
 
 
 def _softplus(builder, x):
@@ -80,25 +110,27 @@ def _sigmoid(builder, x):
     return builder.fdiv(numerator, builder.fadd(constant(1.0), e))
 
 
-def _half_angle(builder, x):
-    """Return sin and cos of half the angle of x turns, up to the sign they share."""
-    rest = builder.fsub(x, _round(builder, x)[0])
+def _half_angle(builder, step, turn):
+    """Return sin and cos of half the angle of step times turn turns, up to the sign they share."""
+    product = builder.fmul(step, turn)
+    lost = fma_ir(builder, step, turn, builder.fneg(product))  # a long angle keeps its digits
+    rest = builder.fadd(builder.fsub(product, _round(builder, product)[0]), lost)
     square = builder.fmul(rest, rest)
     sin = builder.fmul(rest, _polynomial(builder, square, _SIN))
     return sin, _polynomial(builder, square, _COS)
 
 
-def _cos_turns(builder, x):
-    """Return the cosine of x turns as 1 - 2 sin**2 of half the angle, absolute error 2e-7."""
-    sin, _ = _half_angle(builder, x)
+def _cos_turns(builder, step, turn):
+    """Return cos(2 pi step turn) as 1 - 2 sin**2 of half the angle, absolute error 7e-7."""
+    sin, _ = _half_angle(builder, step, turn)
     return fma_ir(builder, builder.fmul(sin, sin), constant(-2.0), constant(1.0))
 
 
-def _sin_turns(builder, x):
-    """Return the sine of x turns as 2 sin cos of half the angle, absolute error 2e-7."""
-    sin, cos = _half_angle(builder, x)
+def _sin_turns(builder, step, turn):
+    """Return sin(2 pi step turn) as 2 sin cos of half the angle, absolute error 3e-7."""
+    sin, cos = _half_angle(builder, step, turn)
     return builder.fmul(builder.fadd(sin, sin), cos)
 
 
 exp2, softplus, sigmoid = _function(_exp2), _function(_softplus), _function(_sigmoid)
-cos_turns, sin_turns = _function(_cos_turns), _function(_sin_turns)
+cos_turns, sin_turns = _function_of_two(_cos_turns), _function_of_two(_sin_turns)
