@@ -33,6 +33,8 @@ DECAY_STEPS = np.array([0.0, 2.0, 8.0, 32.0])
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 #: A residual counts as this many usual sizes at most.
 FARTHEST = 5.0
+#: Fewer held-back rows than this teach nothing.
+LEAST_ROWS = 50
 #: Numbers of filtered innovations that are learned from at most.
 MOST_FLOATS = 8_000_000
 
@@ -88,7 +90,7 @@ def learn_effect(
     tags = residual.shape[2]
     weights = np.zeros((inputs.shape[2], tags))
     narrowing, gain = np.ones((tags, horizon)), np.zeros(tags)
-    for tag in range(tags) if len(lesson.blocks) > 1 else ():
+    for tag in range(tags) if len(rows) >= LEAST_ROWS and len(lesson.blocks) > 1 else ():
         penalty, held_back, before = lesson.choose(tag)
         if not surely_less(held_back, before, max(len(rows) / residual.shape[1], 1e-3)):
             continue

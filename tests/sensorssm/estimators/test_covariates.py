@@ -62,7 +62,7 @@ def test_a_known_future_takes_off_what_it_explains(
 
     assert error[0] < 0.2 * without[0]
     assert narrow[0] < 0.5 * wide[0]
-    assert np.all((coverage > 0.75) & (coverage < 0.87))
+    assert np.all((coverage > 0.75) & (coverage < 0.90))
     assert fitted.future_gain_["x0"] > 0.8
 
 
@@ -243,7 +243,7 @@ def test_the_effect_is_found_to_its_size(rng: np.random.Generator) -> None:
     assert effect.gain[0] > 0.99 and np.all(effect.narrowing < 0.1)
 
 
-@pytest.mark.parametrize("rows", [2, 3, 6])
+@pytest.mark.parametrize("rows", [2, 3, 6, 40])
 def test_few_rows_forecast_without_learning_an_effect(rows: int) -> None:
     """With too few rows to hold any back nothing is kept, and forecasts are finite."""
     X, U = plant(rows)
