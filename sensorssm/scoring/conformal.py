@@ -4,7 +4,8 @@ A quantile of a forecast is the point forecast plus an offset times a scale that
 origin (`sensorssm.scoring.dispersion`). The offsets come from residuals that the fit held back.
 Online, each reading that arrives judges the forecasts made for it 1, 2, .. H steps before: where
 intervals missed too often all offsets spread from their median, where they missed too seldom they
-close up. Only residuals that have matured are used, a few knots of the horizon stand for all of it,
+close up. What makes one tag harder to forecast mostly does so to all, so each tag also follows what
+the others miss. Only residuals that have matured are used, a few knots of the horizon stand for all of it,
 and so a reading costs O(1). The median is left alone: chasing it with residuals that are a horizon
 old cost up to a tenth of the CRPS on long horizons.
 
@@ -197,7 +198,8 @@ def track(
     width, old_points, old_scales, old_slots, out,
 ):  # fmt: skip
     """Fold `Conformal.advance` over the rows; shapes as there, the state is overwritten."""
-    room = len(old_slots)
+    room, tags = len(old_slots), values.shape[1]
+    surprise = np.empty(tags)
     taken = 0
     for t in range(len(values)):
         for k in range(len(knots)):
@@ -205,10 +207,17 @@ def track(
             place = int(made) % room
             if made < 0.0 or old_slots[place] != made:
                 continue
-            for c in range(values.shape[1]):
+            total, known = 0.0, 0
+            for c in range(tags):
                 if math.isfinite(values[t, c]):
                     miss = (values[t, c] - old_points[place, c, k]) / old_scales[place, c, k]
-                    step = rates[k] * _surprise(miss, offsets[c, k], math.exp(width[c, k]))
+                    surprise[c] = _surprise(miss, offsets[c, k], math.exp(width[c, k]))
+                    total += surprise[c]
+                    known += 1
+            for c in range(tags):
+                if math.isfinite(values[t, c]):
+                    others = (total - surprise[c]) / max(known - 1, 1)
+                    step = rates[k] * (surprise[c] + others)
                     width[c, k] = min(max(width[c, k] + step, NARROWEST), WIDEST)
         place = int(slots[t]) % room
         old_slots[place] = slots[t]

@@ -50,22 +50,31 @@ def advance(conformal: Conformal, values: np.ndarray, slots: np.ndarray | None =
 def test_the_tracker_is_the_sum_of_matured_misses(
     conformal: Conformal, rng: np.random.Generator
 ) -> None:
-    """Each matured reading widens by what it missed of two intervals; no other one counts."""
+    """Each matured reading widens by what it and the other tags missed; no other one counts."""
     values = 1.5 * rng.standard_normal((40, 2)) + 1
     values[10, 0] = np.nan
     found = advance(conformal, values)
 
     for k, knot in enumerate(conformal.dispersion.knots):
-        for tag in range(2):
-            offset = conformal.offsets[tag, knot - 1].astype(float)
-            middle, width = offset[LEVELS == 0.5], 0.0
-            for row in range(knot, 40):
-                if np.isfinite(values[row, tag]):
-                    quantile = middle + (offset - middle) * np.exp(width)
-                    outside = (values[row, tag] < quantile) | (values[row, tag] > quantile[::-1])
-                    wide, narrow = outside[LEVELS == 0.1][0], outside[LEVELS == 0.3][0]
-                    width += RATE / np.sqrt(knot) * ((wide - 0.2) / 2 + (narrow - 0.6) / 2)
-                np.testing.assert_allclose(found[row, tag, k], width, atol=1e-12)
+        offset = conformal.offsets[:, knot - 1].astype(float)
+        middle, width = offset[:, LEVELS == 0.5], np.zeros(2)
+        for row in range(knot, 40):
+            quantile = middle + (offset - middle) * np.exp(width[:, None])
+            value = values[row, :, None]
+            outside = (value < quantile) | (value > quantile[:, ::-1])
+            wide, narrow = outside[:, LEVELS == 0.1][:, 0], outside[:, LEVELS == 0.3][:, 0]
+            surprise = (wide - 0.2) / 2 + (narrow - 0.6) / 2
+            there = np.isfinite(values[row])
+            others = surprise[::-1] if there.all() else 0.0
+            width += RATE / np.sqrt(knot) * np.where(there, surprise + others, 0.0)
+            np.testing.assert_allclose(found[row, :, k], width, atol=1e-12)
+
+
+def test_one_tag_alone_moves_by_its_own_misses(rng: np.random.Generator) -> None:
+    """Without others a miss of both intervals widens by the rate times 0.6."""
+    alone = Conformal(fit_offsets(rng.standard_normal((500, HORIZON, 1))), plain_dispersion(1))
+
+    assert advance(alone, np.array([[0.0], [9.0]]))[1, 0, 0] == pytest.approx(0.6 * RATE, rel=1e-12)
 
 
 def test_slots_that_were_skipped_judge_nothing(conformal: Conformal) -> None:
