@@ -90,9 +90,8 @@ def _where(rows: pl.DataFrame, models: list[str]) -> None:
         f"{text.plural(rows.height, 'tag')}"
     )
     names = pl.col("asset", "tag", "rival").map_elements(text.cell, pl.String)
-    form = st.column_config.NumberColumn(format="%.3f")
     look = {
-        "ours": form,
+        "ours": st.column_config.NumberColumn(f"loss of {models[0]}", format="%.3f"),
         "rival": st.column_config.TextColumn("best rival"),
         "gain": st.column_config.NumberColumn("gain on it", format="percent"),
     }
