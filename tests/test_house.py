@@ -42,7 +42,7 @@ sys.path[:0] = [".", "kernels"]
 import sensorssm, sensorssm_kernels
 for package in (sensorssm, sensorssm_kernels):
     for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-        if "_triton" not in found.name:
+        if "_triton" not in found.name and ".faces." not in found.name:  # faces need their library
             importlib.import_module(found.name)
 for name in sensorssm.__all__:
     getattr(sensorssm, name)
