@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,8 @@ from sensorssm.estimators.assets import AssetRows, between_steps
 from sensorssm.estimators.rolling import RollingForecaster
 from sensorssm.frames import replaced
 from sensorssm.scoring.conformal import check_levels
+
+logger = logging.getLogger(__name__)
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -92,7 +95,8 @@ class Imputing(RollingForecaster):
 
         That is the forecast from the tag's last reading before the gap, or a quantile of it: 0.1
         and 0.9 bound what it may have been. Nothing looks ahead, so a gap does not bend towards the
-        reading that ends it. Gaps at the start hold the level of the training readings.
+        reading that ends it. Gaps at the start hold the level of the training readings. How many
+        were filled of each tag is logged, at the level of information.
         """
         records = self._beside(self._records(X, times, groups), future)
         levels = None if quantile is None else check_levels(quantile)
@@ -103,4 +107,7 @@ class Imputing(RollingForecaster):
 
         parts = [fill(own, paths, self._centre, self.horizon_, self.season_) for own in records]
         values = np.concatenate(parts)
+        missing = sum(np.isnan(own.values).sum(axis=0) for own in records)
+        counts = dict(zip(self.tags_, np.asarray(missing).tolist(), strict=True))
+        logger.info("filled %d of %d readings: %s", sum(counts.values()), values.size, counts)
         return replaced(X, {tag: values[:, i] for i, tag in enumerate(self.tags_)})

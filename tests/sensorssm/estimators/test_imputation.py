@@ -138,3 +138,13 @@ def test_before_the_first_reading_stands_the_level(
     X[:3, 0] = np.nan
 
     np.testing.assert_allclose(fitted.impute(X)[:3, 0], readings[:800, 0].mean())
+
+
+def test_what_was_filled_is_counted(
+    fitted: SSMForecaster, gappy: np.ndarray, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A line of the log says how many readings of each tag were made up."""
+    caplog.set_level("INFO")
+    fitted.impute(gappy)
+
+    assert [record.args for record in caplog.records] == [(86, 2400, {"x0": 21, "x1": 65})]
