@@ -82,10 +82,10 @@ def test_vmap_over_readings_and_parameters(backend: str) -> None:
 def test_vmap_with_matrices_fixed_in_time() -> None:
     """A matrix of shape (D, N) is no reading: it is not repeated along the batch."""
     x = scan_arguments(2, 6, 3, 2)
-    u, B = torch.randn(4, 2, 6, 3), torch.randn(3, 2)
+    u, B, C = torch.randn(4, 2, 6, 3), torch.randn(3, 2), torch.randn(3, 2)
 
     def run(u):
-        return selective_scan(u, x["delta"], x["A"], B, x["C"], backend="cpu")
+        return selective_scan(u, x["delta"], x["A"], B, C, backend="cpu")
 
     for whole, parts in zip(torch.vmap(run)(u), zip(*map(run, u), strict=True), strict=True):
         torch.testing.assert_close(whole, torch.stack(parts))
