@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,29 +11,27 @@ from sklearn.utils.validation import check_is_fitted
 
 from sensorssm.errors import ConfigError
 from sensorssm.estimators.answers import empty_like, predict_answer
-from sensorssm.estimators.assets import AssetRows, assets_of
-from sensorssm.estimators.base import under
+from sensorssm.estimators.assets import assets_of
 from sensorssm.estimators.checks import refuse_empty_tags
-from sensorssm.estimators.covariates import KnownFuture, fit_known_future
+from sensorssm.estimators.covariates import fit_known_future
 from sensorssm.estimators.explanation import Explaining
 from sensorssm.estimators.fitting import fit_model
 from sensorssm.estimators.growth import Growth
 from sensorssm.estimators.imputation import Imputing
 from sensorssm.estimators.known_inputs import KnownInputs
-from sensorssm.estimators.model_parts import model_from_arrays, model_to_arrays
-from sensorssm.estimators.readers import FutureReader, FutureState, FutureStream, Reader
+from sensorssm.estimators.model_forecaster import ModelForecaster
+from sensorssm.estimators.readers import FutureState, FutureStream
 from sensorssm.estimators.rolling import mean_below_zero
 from sensorssm.estimators.seasonality import resolve_seasons
 from sensorssm.estimators.selective_fitting import deltas_along
-from sensorssm.estimators.stream import AssetState, ForecastModel, ForecastStream
+from sensorssm.estimators.stream import ForecastModel, ForecastStream
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 MEMORIES = ("fixed", "gated", "selective", "auto")
 
 
-class SSMForecaster(Imputing, Explaining):
+class SSMForecaster(Imputing, Explaining, ModelForecaster):
     """Forecast every tag of an asset from the whole of its past.
 
     Each tag is remembered by a state space model that is linear in its readings, with poles at the
@@ -303,60 +300,3 @@ class SSMForecaster(Imputing, Explaining):
             raise ConfigError(f"memory={self.memory!r}, wanted one of {', '.join(MEMORIES)}")
         if self.period is not None and not self.period > 0:
             raise ConfigError(f"period={self.period!r}, wanted seconds above 0, or None")
-
-    @property
-    def _centre(self) -> FloatArray:
-        return self._model.linear.start
-
-    @property
-    def _reader(self) -> Reader | FutureReader:
-        return (
-            Reader(self._model) if self._known is None else FutureReader(self._model, self._known)
-        )
-
-    def _start(self) -> AssetState | FutureState:
-        return self._reader.start()
-
-    def _read_on(self, record: AssetRows, state: Any) -> Any:
-        self._reader.read(record, state)
-        return state
-
-    def _along(
-        self, record: AssetRows, rows: IntArray, steps: int, levels: FloatArray | None
-    ) -> Iterator[FloatArray]:
-        return self._reader.along(record, rows, steps, levels)
-
-    def _beside(self, records: list[AssetRows], future: Any) -> list[AssetRows]:
-        """Return the records with their known inputs beside them."""
-        inputs = self._reader.inputs(future)
-        return records if inputs is None else inputs.beside(records)
-
-    def _to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        check_is_fitted(self)
-        config, arrays = model_to_arrays(self._model)
-        config |= self._described()
-        for i, state in enumerate(self._states.values()):
-            arrays |= {f"state.{i}.{name}": part for name, part in state.to_arrays().items()}
-        config["known"] = None
-        if self._known is not None:
-            config["known"], own = self._known.to_parts()
-            arrays |= {f"known.{name}": part for name, part in own.items()}
-        return config, arrays
-
-    @classmethod
-    def _from_parts(cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        self = cls(**config["params"])
-        self._model = model_from_arrays(config, arrays)
-        self.horizon_ = self._model.linear.horizon
-        self.season_ = self._model.linear.seasons
-        self._recall(config, len(self._model.linear.start))
-        self._end_ns = dict(config["ends"])
-        self._seen = self._growth = self._known = None
-        if config.get("known") is not None:
-            parts = under("known.", arrays)
-            self._known = KnownFuture.from_parts(config["known"], parts, self.n_features_in_)
-        self._states = {
-            name: self._reader.restored(under(f"state.{i}.", arrays))
-            for i, name in enumerate(config["assets"])
-        }
-        return self
