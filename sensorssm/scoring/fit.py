@@ -43,7 +43,7 @@ class Options:
     averages: tuple[float, ...] = (8.0,)
     energy: tuple[float, ...] = (3.0, 10.0)
     shift: float = 40.0
-    recent: float = 5.0
+    recent: float = 8.0
     reference: float = 300.0
     chance: tuple[float, float] = (1e-3, 0.1)
     penalty: float = 10.0

@@ -23,7 +23,7 @@ BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
 UNUSUAL = 1.0  # the score that a stretch lies above: the least likely tenth of the rows
-BEYOND = 10.0  # a stretch this far out is expected in exp(-10) = 1 of 22,000 training sets
+BEYOND = 13.0  # a stretch this far out is expected in exp(-13) = 1 of 440,000 training sets
 PASSES = 3  # the largest faults hide the smaller ones
 MOST = 0.2  # share of the rows that may be left out; more are no exception
 
@@ -55,15 +55,16 @@ def unlike_the_rest(scores: FloatArray, starts: IntArray) -> BoolArray:
     """Return the rows (n,) of stretches above `UNUSUAL` that dwarf the others.
 
     A stretch weighs the sum of its scores. Weights of normal operation are about exponential, at
-    a rate that the median tells whatever the largest are; with fewer than `EPISODES` stretches
-    there is nothing to compare with, and none is unlike the rest.
+    a rate that the median tells whatever the largest are, or the 80 % quantile where long
+    stretches are too many to be faults; with fewer than `EPISODES` stretches there is nothing to
+    compare with, and none is unlike the rest.
     """
     stretches = _stretches(scores > UNUSUAL, starts)
     found = np.zeros(len(scores), dtype=bool)
     if len(stretches) < EPISODES:
         return found
     weight = np.array([np.nansum(scores[start:end]) for start, end in stretches])
-    rate = np.log(2.0) / np.median(weight)
+    rate = 1.0 / max(np.quantile(weight, q) / -np.log1p(-q) for q in (0.5, 0.8))
     for start, end in stretches[weight * rate > np.log(len(weight)) + BEYOND]:
         found[start:end] = True
     return found
