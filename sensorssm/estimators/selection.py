@@ -21,6 +21,10 @@ OWN_PENALTIES = (np.inf, 1.0, 1e-1, 1e-2)
 SEASONAL_PENALTIES = (1e-2, 1e-1)
 # A gain below this share is not worth leaving what is plainer.
 LEAST_GAIN = 0.01
+# A longer horizon is judged by as many of its steps: neighbours err alike.
+ENOUGH_STEPS = 96
+# A gain is believed wholly where it exceeds its standard error so many times, from many horizons.
+DOUBTS = 1.5
 # With this many independent horizons to judge by, the doubt is doubled.
 FEW_HORIZONS = 4.0
 
@@ -116,10 +120,12 @@ class _Judge:
         return np.array([self._of_fold(fold, candidates) for fold in self.folds])
 
     def _of_fold(self, fold: Fold, candidates: list[Candidate]) -> list[FloatArray]:
-        parts = readouts(fold.train, self.tag_scale, candidates, self.bases)
+        every = max(1, self.bases.horizon // ENOUGH_STEPS)
+        steps = slice(every // 2, None, every)
+        parts = readouts(fold.train, self.tag_scale, candidates, self.bases, steps)
         sums = self.learned.sums
         return [
-            error_products(sums, fold.judge, tag, weights, candidates, self.bases)
+            error_products(sums, fold.judge, tag, weights, candidates, self.bases, steps)
             / self.tag_scale[tag] ** 2
             for tag, weights in enumerate(parts)
         ]
@@ -138,16 +144,15 @@ def _shares(judge: _Judge, products: FloatArray) -> FloatArray:
     told = np.einsum("fmk,fmkl,fml->mf", unseen, products, unseen)
     shares, units = np.empty_like(best), np.eye(best.shape[1])
     for tag in range(len(best)):
-        own, horizons = products[:, tag], judge.horizons(tag)
+        own, doubts = products[:, tag], DOUBTS * doubts_of(judge.horizons(tag))
         alone = np.einsum("fkk->kf", own)[: judge.bases.count]
         rival = int(np.argmin(alone.sum(axis=1)))
         # A season was asked for or found, so it needs no more evidence than this.
-        enough = np.inf if rival >= SEASON else horizons
-        plain = units[LAST] + belief(alone[rival], alone[LAST], enough) * (
-            units[rival] - units[LAST]
-        )
+        enough = 1.0 if rival >= SEASON else doubts
+        leap = belief(alone[rival], alone[LAST], enough)
+        plain = units[LAST] + leap * (units[rival] - units[LAST])
         error = np.einsum("k,fkl,l->f", plain, own, plain)
-        shares[tag] = plain + belief(told[tag], error, horizons) * (best[tag] - plain)
+        shares[tag] = plain + belief(told[tag], error, doubts) * (best[tag] - plain)
     return shares
 
 
@@ -156,16 +161,16 @@ def _best_shares(products: FloatArray) -> FloatArray:
     return np.array([best_shares(own + products.mean(axis=0)) for own in products])
 
 
-def belief(error: FloatArray, other: FloatArray, horizons: float) -> float:
+def belief(error: FloatArray, other: FloatArray, doubts: float) -> float:
     """Return how far to go from what errs by `other` (folds,) to what errs by `error`, 0 to 1.
 
-    It is the whole way where the mean gain exceeds its doubt. Less is worth a part of it: most of
-    a gain lies in the first half of the way, and most of a loss in the second.
+    It is the whole way where the mean gain exceeds its standard error `doubts` times. Less is worth
+    a part of it: most of a gain lies in the first half of the way, and most of a loss in the second.
     """
     gain = other - error
     if len(gain) < 2:
         return float(gain.sum() > 0.05 * other.sum())
-    mean, doubt = max(gain.mean(), 0.0), _doubt(gain, horizons)
+    mean, doubt = max(gain.mean(), 0.0), doubts * _standard_error(gain)
     return float(min(mean / doubt, 1.0) ** 4) if doubt > 0 else float(mean > 0)
 
 
@@ -180,9 +185,15 @@ def surely_less(
     gain = other - error
     if len(gain) < 2:
         return bool(gain.sum() > 0.05 * other.sum())
-    return bool(gain.mean() > max(_doubt(gain, horizons), least * other.mean()))
+    return bool(
+        gain.mean() > max(doubts_of(horizons) * _standard_error(gain), least * other.mean())
+    )
 
 
-def _doubt(gain: FloatArray, horizons: float) -> float:
-    """Return the standard error of the mean of `gain` (folds,), more where few horizons judge."""
-    return float(gain.std(ddof=1)) / np.sqrt(len(gain)) * (1.0 + FEW_HORIZONS / horizons)
+def doubts_of(horizons: float) -> float:
+    """Return how many standard errors a gain must exceed that so many horizons tell."""
+    return 1.0 + FEW_HORIZONS / horizons
+
+
+def _standard_error(gain: FloatArray) -> float:
+    return float(gain.std(ddof=1)) / np.sqrt(len(gain))

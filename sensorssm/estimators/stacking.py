@@ -15,6 +15,8 @@ from sensorssm.models.readout import Normal, Sums
 
 FloatArray = NDArray[np.float64]
 
+EVERY_STEP = slice(None)
+
 
 class Candidate(NamedTuple):
     """A base, and the penalties of the readout on top; where both are infinite, the base alone."""
@@ -25,14 +27,22 @@ class Candidate(NamedTuple):
 
 
 def readouts(
-    train: Sums, tag_scale: FloatArray, candidates: Sequence[Candidate], bases: Bases
+    train: Sums,
+    tag_scale: FloatArray,
+    candidates: Sequence[Candidate],
+    bases: Bases,
+    steps: slice = EVERY_STEP,
 ) -> Iterator[FloatArray]:
     """Yield for each tag the weights (K, F, H) of the candidates, solved from `train`.
 
-    They are added to the level, or to a season of `bases`: the last reading is a feature.
+    They are added to the level, or to a season of `bases`: the last reading is a feature. `steps`
+    are those of the horizon that are wanted.
     """
     origins = {bases.origin(c.base) for c in candidates}
-    sums = {k: replace(train, zy=bases.products(bases.origins[k], train.zy)) for k in origins}
+    sums = {
+        k: replace(train, zy=bases.products(bases.origins[k], train.zy)[..., steps])
+        for k in origins
+    }
     pooled = {k: Normal.pooled(own, tag_scale) for k, own in sums.items()}
     kinds = [(bases.origin(c.base), c.shared) for c in candidates]
     shared = {(k, penalty): pooled[k].solve(penalty) for k, penalty in set(kinds)}
@@ -56,18 +66,20 @@ def error_products(
     weights: FloatArray,
     candidates: Sequence[Candidate],
     bases: Bases,
+    steps: slice = EVERY_STEP,
 ) -> FloatArray:
     """Return the summed products (K, K) of the candidates' errors on one block of one tag.
 
-    Errors of an average of candidates follow from these: a' P a for shares a.
+    `weights` are those of `steps`. Errors of an average of candidates follow from these: a' P a for shares a.
     """
     zz, zy = sums.zz[block, tag], sums.zy[block, tag]
     origin = np.array([bases.origin(c.base) for c in candidates])
-    targets = [bases.products(base, zy) for base in bases.origins]
+    targets = [bases.products(base, zy)[:, steps] for base in bases.origins]
     flat = weights.reshape(len(weights), -1)
     told = flat @ np.stack([target.ravel() for target in targets], axis=1)[:, origin]
     own = flat @ (zz @ weights).reshape(len(weights), -1).T
-    return sums.yy[block, tag].sum(axis=-1)[np.ix_(origin, origin)] - told - told.T + own
+    both = sums.yy[block, tag][..., steps].sum(axis=-1)
+    return both[np.ix_(origin, origin)] - told - told.T + own
 
 
 def best_shares(products: FloatArray) -> FloatArray:

@@ -93,7 +93,7 @@ def test_belief_grows_with_the_evidence_and_ends_at_all() -> None:
     other = np.full(4, 10.0)
     doubtful = np.array([9.0, 10.5, 9.0, 10.0])
 
-    assert belief(other + 1, other, horizons=100.0) == 0
-    assert 0 < belief(doubtful, other, horizons=10.0) < 1
-    assert belief(doubtful, other, 1.0) < belief(doubtful, other, 10.0)
-    assert belief(other - 1, other, horizons=1.0) == 1
+    assert belief(other + 1, other, doubts=1.0) == 0
+    assert 0 < belief(doubtful, other, doubts=2.0) < 1
+    assert belief(doubtful, other, 4.0) < belief(doubtful, other, 2.0)
+    assert belief(other - 1, other, doubts=4.0) == 1

@@ -62,6 +62,24 @@ def test_errors_of_an_average_are_those_of_the_rows(
         np.testing.assert_allclose(shares @ products @ shares, (error**2).sum(), rtol=1e-9)
 
 
+def test_some_steps_are_judged_as_the_rows_say(
+    rows: tuple[np.ndarray, np.ndarray, list[np.ndarray]],
+) -> None:
+    """Weights and errors of every third step are those of a readout of all steps, cut down."""
+    z, y, seasons = rows
+    sums, bases = add_up(z, y, seasons)
+    steps = slice(1, None, 3)
+    some = readouts(sums, np.ones(2), CANDIDATES, bases, steps)
+    for tag, (all_steps, few) in enumerate(
+        zip(readouts(sums, np.ones(2), CANDIDATES, bases), some, strict=True)
+    ):
+        products = error_products(sums, 0, tag, few, CANDIDATES, bases, steps)
+        error = (y[tag] - z[tag] @ all_steps[5])[:, steps]
+
+        np.testing.assert_allclose(few, all_steps[..., steps], rtol=1e-9, atol=1e-12)
+        assert products[5, 5] == pytest.approx((error**2).sum(), rel=1e-9)
+
+
 def test_bases_alone_forecast_themselves(
     rows: tuple[np.ndarray, np.ndarray, list[np.ndarray]],
 ) -> None:
