@@ -36,8 +36,9 @@ class SSMForecaster(Imputing, Explaining, ModelForecaster):
 
     Each tag is remembered by a state space model that is linear in its readings, with poles at the
     season's harmonics and many decay times. Missing readings and uneven times are exact, not filled
-    in. Forecasts are a base (level, last value or last season) plus a closed-form readout of the
-    memory, shared by the tags and bent per tag; everything is chosen on blocks that were held back.
+    in. Forecasts are averages of plain bases (level, last value, last season) and of closed-form
+    readouts of the memory, shared by the tags and bent per tag; what each tag averages is decided
+    on blocks that were held back.
 
     Parameters
     ----------
