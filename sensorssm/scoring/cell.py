@@ -90,6 +90,12 @@ class Cell(NamedTuple):
                 raise ValueError(f"{name} is {array.dtype} {array.shape}, wanted float64 {shape}")
         if self.lags < 1:
             raise ValueError(f"lags is {self.lags}, wanted 1 or more")
+        for name in ("shift_gain", "recent_gain", "reference_gain"):
+            if not 0.0 < getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} is {getattr(self, name)}, wanted above 0 and at most 1")
+        for name in ("shift_limit", "quiet"):
+            if not getattr(self, name) >= 0.0:
+                raise ValueError(f"{name} is {getattr(self, name)}, wanted 0 or more")
         for name in ("scale", "spread"):  # divided by
             if not (getattr(self, name) > 0).all():
                 raise ValueError(f"{name} holds values that are not above 0")

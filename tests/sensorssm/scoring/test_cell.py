@@ -27,6 +27,21 @@ def test_what_is_divided_by_is_above_zero(cell: Cell, name: str, value: float) -
         cell._replace(**{name: array}).check(3)
 
 
+@pytest.mark.parametrize("name", ["shift_gain", "recent_gain", "reference_gain"])
+@pytest.mark.parametrize("value", [0.0, 1.5, np.nan])
+def test_gains_are_shares(cell: Cell, name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} is .*, wanted above 0 and at most 1"):
+        cell._replace(**{name: value}).check(3)
+
+
+@pytest.mark.parametrize("name", ["shift_limit", "quiet"])
+@pytest.mark.parametrize("value", [-1.0, np.nan])
+def test_limits_of_squared_norms_are_not_negative(cell: Cell, name: str, value: float) -> None:
+    """A root is taken of one, and a mean below no limit would never be followed."""
+    with pytest.raises(ValueError, match=f"{name} is .*, wanted 0 or more"):
+        cell._replace(**{name: value}).check(3)
+
+
 def test_knots_increase(cell: Cell) -> None:
     """A table whose knots repeat would divide by zero between them."""
     knots = cell.knots.copy()
