@@ -12,19 +12,25 @@ from sensorssm_kernels.math_triton import LOG2E, round_for
 
 @triton.jit
 def _sum_parts(
-    part_ptr, out_ptr, first, size, stride, parts, PARTS: tl.constexpr, BLOCK: tl.constexpr
+    part_ptr, first, size, parts, PARTS: tl.constexpr, BLOCK: tl.constexpr, STAGES: tl.constexpr
 ):
-    """Add up `parts` rows, `stride` apart, for BLOCK of `size` columns, PARTS rows at a time."""
+    """Return the sums of (parts, size) over parts for BLOCK columns, PARTS rows at a time."""
     at = first + tl.arange(0, BLOCK)
     part = tl.arange(0, PARTS)
     total = tl.zeros([PARTS, BLOCK], tl.float32)
-    part_ptr += part[:, None].to(tl.int64) * stride + at[None, :]
-    for done in range(0, parts, PARTS):
+    part_ptr += part[:, None].to(tl.int64) * size + at[None, :]
+    for done in tl.range(0, parts, PARTS, num_stages=STAGES):
         live = (part < parts - done)[:, None] & (at < size)[None, :]
         total += tl.load(part_ptr, mask=live, other=0.0).to(tl.float32)
-        part_ptr += tl.cast(stride, tl.int64) * PARTS
-    total = round_for(tl.sum(total, axis=0), out_ptr)
-    tl.store(out_ptr + at, total, mask=at < size)
+        part_ptr += tl.cast(size, tl.int64) * PARTS
+    return at, tl.sum(total, axis=0)
+
+
+@triton.jit
+def _store_slice(ptr, at, total, first, size):
+    """Store the columns of `total` from `first` on that belong to one gradient of that size."""
+    at -= first
+    tl.store(ptr + at, round_for(total, ptr), mask=(at >= 0) & (at < size))
 
 
 @triton.jit(do_not_specialize=["size", "strips", "rows"])
@@ -39,22 +45,22 @@ def sum_parts_kernel(
     and bias's.
     """
     job = tl.program_id(0)
-    blocks = tl.cdiv(SIZE_A, BLOCK_A)
-    WIDTH: tl.constexpr = SIZE_A + 2 * DIM
+    blocks = tl.cdiv(SIZE_A + 2 * DIM, BLOCK_A)
     if job < blocks:
         first = job.to(tl.int64) * BLOCK_A
-        _sum_parts(rows_ptr, A_ptr, first, SIZE_A, WIDTH, rows, PARTS_A, BLOCK_A)
-        if first < DIM:
-            rows_ptr += SIZE_A
-            if HAS_SKIP:
-                _sum_parts(rows_ptr, skip_ptr, first, DIM, WIDTH, rows, PARTS_A, BLOCK_A)
-            if HAS_BIAS:
-                _sum_parts(rows_ptr + DIM, bias_ptr, first, DIM, WIDTH, rows, PARTS_A, BLOCK_A)
+        at, total = _sum_parts(rows_ptr, first, SIZE_A + 2 * DIM, rows, PARTS_A, BLOCK_A, 4)
+        _store_slice(A_ptr, at, total, 0, SIZE_A)
+        if HAS_SKIP:
+            _store_slice(skip_ptr, at, total, SIZE_A, DIM)
+        if HAS_BIAS:
+            _store_slice(bias_ptr, at, total, SIZE_A + DIM, DIM)
     else:
-        first = (job - blocks).to(tl.int64) * BLOCK
-        _sum_parts(parts_ptr, B_ptr, first, size, size, strips, PARTS, BLOCK)
+        begin = (job - blocks).to(tl.int64) * BLOCK
+        token, sum_B = _sum_parts(parts_ptr, begin, size, strips, PARTS, BLOCK, 1)
+        _store_slice(B_ptr, token, sum_B, 0, size)
         parts_ptr += tl.cast(size, tl.int64) * strips
-        _sum_parts(parts_ptr, C_ptr, first, size, size, strips, PARTS, BLOCK)
+        token, sum_C = _sum_parts(parts_ptr, begin, size, strips, PARTS, BLOCK, 1)
+        _store_slice(C_ptr, token, sum_C, 0, size)
 
 
 @triton.jit(do_not_specialize=["segments"])

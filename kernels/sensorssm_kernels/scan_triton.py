@@ -227,8 +227,8 @@ def _sum(call: _Call, parts: Tensor, rows: Tensor) -> tuple:
     sums = [None if x is None else torch.empty_like(x) for x in shared]
     grad_A, grad_B, grad_C, grad_skip, grad_bias = sums
     # Few columns and many rows for A, the other way round for B and C.
-    blocks = {"BLOCK": 256, "PARTS": 8, "BLOCK_A": 16, "PARTS_A": 256}
-    jobs = count_blocks(call.A.numel(), 16) + count_blocks(call.B.numel(), 256)
+    blocks = {"BLOCK": 256, "PARTS": 8, "BLOCK_A": 16, "PARTS_A": 64}
+    jobs = count_blocks(rows.shape[1], 16) + count_blocks(call.B.numel(), 256)
     if jobs:
         tensors = (
             parts, rows, grad_B, grad_C, grad_A, _or(grad_skip, call.A), _or(grad_bias, call.A)

@@ -11,6 +11,7 @@ from tests.kernels.factories import DEVICE, device_of, error, in_double, scan_ar
 # Relative distances to float64. Float32 sums of up to 1,000 terms round to a few 1e-7; bfloat16
 # keeps 8 bits, and y and the gradients are rounded to it once.
 TOLERANCE = {torch.float32: 2e-6, torch.bfloat16: 5e-3, torch.float16: 1e-3}
+TRITON = [pytest.param("triton", marks=[pytest.mark.gpu] if DEVICE == "cuda" else [])]
 
 
 def compare(arguments, backend, *, dtype=torch.float32, drop=(), **options) -> None:
@@ -231,11 +232,20 @@ def test_threads_do_not_change_results() -> None:
 
 
 @pytest.mark.parametrize("length", [41, 64])
-def test_few_long_rows_run_as_segments(monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+@pytest.mark.parametrize("backend", TRITON, indirect=True)
+def test_few_long_rows_run_as_segments(
+    monkeypatch: pytest.MonkeyPatch, backend: str, length: int
+) -> None:
     """Rows cut into segments of time give the outputs and gradients of whole rows."""
     scan_triton = pytest.importorskip("sensorssm_kernels.scan_triton")
     monkeypatch.setattr(scan_triton, "_SHORTEST_SEGMENT", 16)
-    compare(scan_arguments(1, length, 3, 4, device=DEVICE), "triton")
+    compare(scan_arguments(2, length, 6, 4, device=DEVICE), backend)
+
+
+@pytest.mark.parametrize("backend", TRITON, indirect=True)
+def test_a_thousand_steps_in_blocks(backend: str) -> None:
+    """Errors do not grow over 1,000 steps of the Triton kernels, in one piece of time."""
+    compare(scan_arguments(1, 1000, 6, 4, device=DEVICE), backend)
 
 
 def test_nan_readings_stay_nan(backend: str) -> None:
