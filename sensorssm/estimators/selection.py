@@ -23,8 +23,8 @@ SEASONAL_PENALTIES = (1e-2, 1e-1)
 LEAST_GAIN = 0.01
 # A longer horizon is judged by as many of its steps: neighbours err alike.
 ENOUGH_STEPS = 96
-# A gain is believed wholly where it exceeds its standard error so many times, from many horizons.
-DOUBTS = 1.5
+# A level that held so far may be left for good, which no past can tell: it must win so much surer.
+WANDERING = 2.0
 # With this many independent horizons to judge by, the doubt is doubled.
 FEW_HORIZONS = 4.0
 
@@ -144,11 +144,11 @@ def _shares(judge: _Judge, products: FloatArray) -> FloatArray:
     told = np.einsum("fmk,fmkl,fml->mf", unseen, products, unseen)
     shares, units = np.empty_like(best), np.eye(best.shape[1])
     for tag in range(len(best)):
-        own, doubts = products[:, tag], DOUBTS * doubts_of(judge.horizons(tag))
+        own, doubts = products[:, tag], doubts_of(judge.horizons(tag))
         alone = np.einsum("fkk->kf", own)[: judge.bases.count]
         rival = int(np.argmin(alone.sum(axis=1)))
         # A season was asked for or found, so it needs no more evidence than this.
-        enough = 1.0 if rival >= SEASON else doubts
+        enough = 1.0 if rival >= SEASON else WANDERING * doubts
         leap = belief(alone[rival], alone[LAST], enough)
         plain = units[LAST] + leap * (units[rival] - units[LAST])
         error = np.einsum("k,fkl,l->f", plain, own, plain)
