@@ -8,10 +8,10 @@ from typing import Any, Final, Literal, Self
 
 from sensorssm.errors import ConfigError
 
-Layer = Literal["selective", "fixed", "lstm", "attention"]
+Layer = Literal["selective", "fixed", "s4d", "lstm", "attention"]
 
 #: The layers a network can be stacked from: Mamba blocks with Algorithm 2 or 1, and their peers.
-LAYERS: Final = ("selective", "fixed", "lstm", "attention")
+LAYERS: Final = ("selective", "fixed", "s4d", "lstm", "attention")
 
 
 class _Settings:
@@ -55,7 +55,8 @@ class ModelConfig(_Settings):
     horizon : steps forecast from every step, H.
     levels : quantile levels of the forecast, increasing, in (0, 1); Q of them.
     basis : curves over the horizon that a forecast is a sum of, K; at most H are used.
-    layer : "selective" (Algorithm 2), "fixed" (Algorithm 1), "lstm" or "attention".
+    layer : "selective" (Algorithm 2), "fixed" (Algorithm 1), "s4d" (Algorithm 1 with complex
+        rates, `state_size` / 2 of them a channel), "lstm" or "attention".
     dim, depth : channels between blocks; number of blocks.
     expand, state_size, conv_width, delta_rank : inside a Mamba block, as in Mamba's code;
         `delta_rank` 0 means ``ceil(dim / 16)``.
@@ -95,6 +96,10 @@ class ModelConfig(_Settings):
             raise ConfigError(f"ModelConfig.layer is {self.layer!r}; choose from {LAYERS}.")
         if self.layer == "attention" and self.dim % self.heads:
             raise ConfigError(f"ModelConfig.dim {self.dim} does not split into {self.heads} heads.")
+        if self.layer == "s4d" and self.state_size % 2:
+            raise ConfigError(
+                f"ModelConfig.state_size {self.state_size} is odd; layer 's4d' has pairs of states."
+            )
         inside = all(0 < level < 1 for level in self.levels)
         if not self.levels or not inside or sorted(set(self.levels)) != list(self.levels):
             raise ConfigError(

@@ -139,8 +139,8 @@ def fit(recipe: Path, data: Path | None, store: Path | None) -> None:
 def backtest(recipe: Path, data: Path | None, store: Path | None, models: str | None) -> None:
     """Judge RECIPE's fitted forecaster on its test span, beside naive baselines.
 
-    With --models, fit each of ssm, seasonal_naive, ewma, dlinear, selective, fixed, lstm and
-    attention that is named, and tell what each costs too.
+    With --models, fit each of ssm, seasonal_naive, ewma, dlinear, selective, fixed, s4d, lstm
+    and attention that is named, and tell what each costs too.
     """
     if models is not None:
         _compare(recipe, data, store, models)

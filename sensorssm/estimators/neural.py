@@ -24,7 +24,7 @@ CURVES = 128
 class NeuralForecaster(Peer):
     """Forecast every tag by a network that is trained end to end on the pinball loss.
 
-    The four kinds of `layer` have everything else in common, so that a comparison is one of layers:
+    The kinds of `layer` have everything else in common, so that a comparison is one of layers:
     the last `lags` readings normalised by their own past, `layers` residual blocks of `width`
     channels, a head of ordered quantiles on smooth curves over the horizon. Training takes random
     segments, stops early by the rows that are held back, and runs on a GPU when there is one. What
@@ -33,8 +33,9 @@ class NeuralForecaster(Peer):
 
     Parameters
     ----------
-    layer : "selective" (Mamba blocks, Algorithm 2), "fixed" (the same blocks, Algorithm 1), "lstm"
-        or "attention" (causal, over the last `context` steps)
+    layer : "selective" (Mamba blocks, Algorithm 2), "fixed" (the same blocks, Algorithm 1), "s4d"
+        (Algorithm 1 with complex rates: fading waves), "lstm" or "attention" (causal, over the last
+        `context` steps)
     horizon : steps to forecast
     lags : last readings of a tag that are the network's inputs at each step
     width, layers : channels between blocks; number of blocks

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 _HOME = {
     "Cell": "cell",
+    "ComplexSSM": "ssm",
     "FixedSSM": "ssm",
     "SelectiveSSM": "ssm",
     "MambaBlock": "block",
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from sensorssm.models.network import SensorSSM as SensorSSM
     from sensorssm.models.normalise import CausalNorm as CausalNorm
     from sensorssm.models.recurrent import LSTMBlock as LSTMBlock
+    from sensorssm.models.ssm import ComplexSSM as ComplexSSM
     from sensorssm.models.ssm import FixedSSM as FixedSSM
     from sensorssm.models.ssm import SelectiveSSM as SelectiveSSM
     from sensorssm.models.transformer import AttentionBlock as AttentionBlock

@@ -6,28 +6,30 @@ from typing import Any
 
 from torch import Generator, Tensor, nn
 
+from sensorssm.config import Layer
 from sensorssm.models.init import linear, redraw
-from sensorssm.models.ssm import FixedSSM, SelectiveSSM
+from sensorssm.models.ssm import ComplexSSM, FixedSSM, SelectiveSSM
 from sensorssm_kernels import causal_conv
 
 #: The state of a block or network by name; what it holds is the block's own business.
 State = dict[str, Tensor]
 
+_FIXED = {"fixed": FixedSSM, "s4d": ComplexSSM}
 _OF_THE_SSM = ("A_log", "D", "x_proj.weight", "dt_proj.weight", "dt_proj.bias")
 
 
 class MambaMixer(nn.Module):
-    """Mamba's mixer around `FixedSSM` or `SelectiveSSM`, with the names and start of its code.
+    """Mamba's mixer around any of the state space layers, with the names and start of its code.
 
-    `dim` is the width outside, `expand` times it the width inside; `fixed` picks Algorithm 1.
-    A state dict of `mamba_ssm.Mamba` loads as it is.
+    `dim` is the width outside, `expand` times it the width inside; `layer` is "selective",
+    "fixed" or "s4d". A state dict of `mamba_ssm.Mamba` loads as it is where it is "selective".
     """
 
     def __init__(
         self,
         dim: int,
         *,
-        fixed: bool = False,
+        layer: Layer = "selective",
         expand: int = 2,
         state_size: int = 16,
         conv_width: int = 4,
@@ -41,10 +43,10 @@ class MambaMixer(nn.Module):
         self.conv1d = nn.Conv1d(inner, inner, conv_width, groups=inner, device="meta")
         self.conv1d.to_empty(device="cpu")
         redraw(self.conv1d, bound=conv_width**-0.5, generator=generator)
-        self.ssm: FixedSSM | SelectiveSSM = (
-            FixedSSM(inner, state_size, generator=generator)
-            if fixed
-            else SelectiveSSM(inner, state_size, rank, generator=generator)
+        self.ssm: FixedSSM | ComplexSSM | SelectiveSSM = (
+            SelectiveSSM(inner, state_size, rank, generator=generator)
+            if layer == "selective"
+            else _FIXED[layer](inner, state_size, generator=generator)
         )
         self.out_proj = linear(inner, dim, bias=False, generator=generator)
         self.register_load_state_dict_pre_hook(_find_ssm)

@@ -40,6 +40,17 @@ def log_decay(dim: int, state_size: int) -> Tensor:
     return rates.log().repeat(dim, 1)
 
 
+def oscillation(dim: int, pairs: int) -> tuple[Tensor, Tensor]:
+    """Return ``log(-Re A)`` and ``Im A`` for A = -1/2 + i pi n, n from 0, shapes (D, N / 2).
+
+    References
+    ----------
+    Gu et al. 2022, arXiv:2206.11893 (S4D-Lin).
+    """
+    turns = math.pi * torch.arange(pairs, dtype=torch.float32)
+    return torch.full((dim, pairs), 0.5).log(), turns.repeat(dim, 1)
+
+
 def delta_bias(
     dim: int, *, low: float = 1e-3, high: float = 0.1, generator: Generator | None
 ) -> Tensor:

@@ -131,7 +131,7 @@ def make_block(config: ModelConfig, generator: Generator | None) -> nn.Module:
         return AttentionBlock(config.dim, config.heads, config.context, generator=generator)
     return MambaBlock(
         config.dim,
-        fixed=config.layer == "fixed",
+        layer=config.layer,
         expand=config.expand,
         state_size=config.state_size,
         conv_width=config.conv_width,

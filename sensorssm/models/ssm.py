@@ -1,7 +1,7 @@
-"""The two state space layers: Algorithm 1, fixed in time, and Algorithm 2, selected by the input.
+"""State space layers: Algorithm 1, fixed in time, real or complex, and Algorithm 2, selected.
 
-Both are diagonal, ``h[t] = exp(delta A) h[t-1] + drive[t]`` and ``y[t] = <C, h[t]> + D x[t]``, and
-both run on one operator, `sensorssm_kernels.selective_scan`. A row that comes after `elapsed` steps
+All are diagonal, ``h[t] = exp(delta A) h[t-1] + drive[t]`` and ``y[t] = <C, h[t]> + D x[t]``, and
+all run on one operator, `sensorssm_kernels.selective_scan`. A row that comes after `elapsed` steps
 instead of one has its delta multiplied by `elapsed`.
 
 References
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from sensorssm.models.init import delta_bias, linear, log_decay, uniform
+from sensorssm.models.init import delta_bias, linear, log_decay, oscillation, uniform
 from sensorssm_kernels import selective_scan
 
 
@@ -68,6 +68,55 @@ class FixedSSM(nn.Module):
         )
         y = (states.unflatten(2, A.shape) * self.C).sum(-1) + self.D * x
         return y if gate is None else y * F.silu(gate), last.view_as(state)
+
+
+class ComplexSSM(nn.Module):
+    """Algorithm 1 with complex rates (S4D): every pair of states is an oscillation that fades.
+
+    A reading is an impulse: it counts once, however long ago the one before it was, and in
+    `elapsed` steps what came before turns and fades as far as in as many single ones. There is no
+    B to learn, as a product with C it would be one number. The N states are N / 2 complex numbers,
+    real part and imaginary part side by side.
+
+    References
+    ----------
+    Gu et al. 2022, arXiv:2206.11893 (S4D-Lin).
+    """
+
+    def __init__(self, dim: int, state_size: int = 16, *, generator: Generator | None = None):
+        super().__init__()
+        rate, turn = oscillation(dim, state_size // 2)
+        self.A_log, self.A_imag = nn.Parameter(rate), nn.Parameter(turn)
+        self.C = nn.Parameter(uniform(dim, state_size // 2, 2, bound=1.0, generator=generator))
+        self.delta_bias = nn.Parameter(delta_bias(dim, generator=generator))
+        self.D = nn.Parameter(torch.ones(dim))
+
+    def init_state(self, batch: int) -> Tensor:
+        """Return the state before the first step, shape (B, D, N)."""
+        return self.C.new_zeros(batch, *self.C.shape).flatten(2)
+
+    def forward(
+        self, x: Tensor, state: Tensor, elapsed: Tensor | None = None, gate: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return outputs and state; arguments and shapes are those of `FixedSSM.forward`."""
+        A, C = torch.complex(-torch.exp(self.A_log), self.A_imag), torch.view_as_complex(self.C)
+        delta, u = F.softplus(self.delta_bias), x
+        if elapsed is not None:  # the operator multiplies readings by delta; time must not
+            delta, u = delta * elapsed[..., None], x / elapsed[..., None]
+        elif not x.is_cuda:  # the operator's FFT would round outputs by readings after them
+            delta = delta.expand_as(x)
+        y, last = selective_scan(
+            u,
+            delta,
+            A,
+            torch.ones_like(C),
+            C,
+            delta_softplus=False,
+            initial_state=torch.view_as_complex(state.unflatten(-1, (-1, 2))),
+        )
+        y = y + self.D * x
+        y = y if gate is None else y * F.silu(gate)
+        return y, torch.view_as_real(last).flatten(2)
 
 
 class SelectiveSSM(nn.Module):

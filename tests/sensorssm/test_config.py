@@ -41,6 +41,7 @@ def test_an_unknown_key_is_refused_by_name() -> None:
         ({"inputs": 2, "targets": 2, "levels": ()}, "levels"),
         ({"inputs": 2, "targets": 2, "levels": (0.5, 1.0)}, "levels"),
         ({"inputs": 2, "targets": 2, "layer": "attention", "dim": 30}, "heads"),
+        ({"inputs": 2, "targets": 2, "layer": "s4d", "state_size": 5}, "pairs"),
         ({"inputs": 2, "targets": 2, "horizon": float("nan")}, "horizon"),
     ],
 )

@@ -22,7 +22,7 @@ from sensorssm_pipelines.recipes.parts import Recipe
 from sensorssm_pipelines.store import Store
 
 #: The layers of networks that differ in nothing else.
-LAYERS = ("selective", "fixed", "lstm", "attention")
+LAYERS = ("selective", "fixed", "s4d", "lstm", "attention")
 #: What can be compared, by the name it has in the table.
 MODELS = ("ssm", "seasonal_naive", "ewma", "dlinear", *LAYERS)
 #: What a model costs: seconds of its fit, microseconds to read one row online, bytes of state.

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sensorssm.config import Layer
 from sensorssm.models import MambaBlock, MambaMixer
 
 CLOSE = {"rtol": 1e-5, "atol": 2e-5}  # float32 sums in another order
@@ -70,11 +71,11 @@ def test_own_state_dict_round_trips() -> None:
     assert torch.equal(first(x, first.init_state(1))[0], second(x, second.init_state(1))[0])
 
 
-@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("layer", ["selective", "fixed", "s4d"])
 @pytest.mark.parametrize("width", [1, 4])
-def test_a_state_from_a_longer_past_is_carried_by_the_convolution(fixed: bool, width: int) -> None:
+def test_a_state_from_a_longer_past_is_carried_by_the_convolution(layer: Layer, width: int) -> None:
     """Two chunks, the second shorter than the convolution, equal one context."""
-    block = MambaBlock(6, fixed=fixed, conv_width=width, generator=torch.Generator().manual_seed(0))
+    block = MambaBlock(6, layer=layer, conv_width=width, generator=torch.Generator().manual_seed(0))
     x = draw(2, 11, 6)
     whole, last = block(x, block.init_state(2))
     first, state = block(x[:, :9], block.init_state(2))

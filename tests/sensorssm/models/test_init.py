@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from sensorssm.models.init import delta_bias, linear, log_decay
+from sensorssm.models.init import delta_bias, linear, log_decay, oscillation
 
 
 def test_the_global_generator_is_left_alone() -> None:
@@ -36,3 +36,10 @@ def test_decay_rates_are_the_whole_numbers() -> None:
     """S4D-Real: A is -1, -2, ... in every channel."""
     wanted = torch.arange(1.0, 6.0).repeat(3, 1)
     torch.testing.assert_close(log_decay(3, 5).exp(), wanted, rtol=1e-6, atol=1e-6)
+
+
+def test_oscillations_fade_alike_and_turn_by_half_turns() -> None:
+    """S4D-Lin: A is -1/2 + i pi n, from n = 0, in every channel."""
+    rate, turn = oscillation(3, 4)
+    torch.testing.assert_close(rate.exp(), torch.full((3, 4), 0.5))
+    torch.testing.assert_close(turn / torch.pi, torch.arange(4.0).repeat(3, 1))

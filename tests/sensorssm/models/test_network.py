@@ -87,7 +87,7 @@ def test_later_rows_change_no_earlier_forecast(layer: str) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("layer", ["selective", "fixed", "attention"])
+@pytest.mark.parametrize("layer", ["selective", "fixed", "s4d", "attention"])
 def test_elapsed_time_matters_and_one_step_each_is_the_default(layer: str) -> None:
     """Leaving `elapsed` out means ones; twice the time gives another forecast."""
     model, x = make(layer), draw(30)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sensorssm.models import FixedSSM, SelectiveSSM
+from sensorssm.models import ComplexSSM, FixedSSM, SelectiveSSM
 
 DIM, STATE = 5, 4
 
@@ -15,14 +15,14 @@ DIM, STATE = 5, 4
 CLOSE = {"rtol": 1e-5, "atol": 2e-5}
 
 
-def make(kind: str) -> FixedSSM | SelectiveSSM:
+def make(kind: str) -> FixedSSM | ComplexSSM | SelectiveSSM:
     generator = torch.Generator().manual_seed(0)
-    if kind == "fixed":
-        layer = FixedSSM(DIM, STATE, generator=generator)
-    else:
+    if kind == "selective":
         layer = SelectiveSSM(DIM, STATE, rank=2, generator=generator)
+    else:
+        layer = {"fixed": FixedSSM, "s4d": ComplexSSM}[kind](DIM, STATE, generator=generator)
     with torch.no_grad():  # large steps, so that nothing hides behind a decay of one
-        bias = layer.delta_bias if isinstance(layer, FixedSSM) else layer.dt_proj.bias
+        bias = layer.dt_proj.bias if isinstance(layer, SelectiveSSM) else layer.delta_bias
         bias.add_(3.0)
         layer.D.add_(torch.randn(DIM, generator=generator))
     return layer
@@ -47,6 +47,22 @@ def fixed_loop(layer: FixedSSM, x: Tensor, state: Tensor, elapsed: Tensor) -> tu
     return torch.stack(outputs, 1), state
 
 
+def complex_loop(layer: ComplexSSM, x: Tensor, state: Tensor, elapsed: Tensor) -> tuple:
+    """Real numbers only: each pair of states turns by an angle, fades, and takes a reading in."""
+    real, imaginary = state.unflatten(-1, (-1, 2)).unbind(-1)
+    delta, outputs = F.softplus(layer.delta_bias)[:, None], []
+    for t in range(x.shape[1]):
+        passed = delta * elapsed[:, t, None, None]
+        angle, fade = layer.A_imag * passed, torch.exp(-layer.A_log.exp() * passed)
+        real, imaginary = (
+            fade * (real * angle.cos() - imaginary * angle.sin()) + delta * x[:, t, :, None],
+            fade * (real * angle.sin() + imaginary * angle.cos()),
+        )
+        read = layer.C[..., 0] * real - layer.C[..., 1] * imaginary
+        outputs.append(2 * read.sum(-1) + layer.D * x[:, t])
+    return torch.stack(outputs, 1), torch.stack([real, imaginary], -1).flatten(2)
+
+
 def selective_loop(layer: SelectiveSSM, x: Tensor, state: Tensor, elapsed: Tensor) -> tuple:
     """Algorithm 2 by its definition, with Mamba's first-order form for B."""
     A, outputs = -layer.A_log.exp(), []
@@ -60,7 +76,7 @@ def selective_loop(layer: SelectiveSSM, x: Tensor, state: Tensor, elapsed: Tenso
     return torch.stack(outputs, 1), state
 
 
-LOOPS = {"fixed": fixed_loop, "selective": selective_loop}
+LOOPS = {"fixed": fixed_loop, "s4d": complex_loop, "selective": selective_loop}
 
 
 @pytest.mark.parametrize("timed", [False, True])
@@ -143,6 +159,24 @@ def test_two_half_steps_of_nothing_equal_one_whole_step(kind: str) -> None:
     _, whole = layer(torch.zeros(1, 1, DIM), start, torch.ones(1, 1))
     torch.testing.assert_close(halves, whole, **CLOSE)
     assert (whole - start).abs().max() > 0.1
+
+
+def test_a_complex_layer_rings_after_one_reading() -> None:
+    """Its answer to a single reading swings and fades, where real rates can only fade."""
+    layer, x = ComplexSSM(1, 2), torch.zeros(1, 400, 1)
+    x[0, 0] = 1.0
+    with torch.no_grad():
+        layer.D.zero_()
+        layer.delta_bias.fill_(-3.0)
+        layer.A_imag.fill_(torch.pi)
+        layer.C.copy_(torch.tensor([[[1.0, 0.0]]]))
+        y = layer(x, layer.init_state(1))[0][0, :, 0]
+
+    delta = F.softplus(torch.tensor(-3.0))
+    passed = delta * torch.arange(400)
+    wanted = 2 * delta * torch.exp(-passed / 2) * torch.cos(torch.pi * passed)
+    torch.testing.assert_close(y, wanted, **CLOSE)
+    assert (y.sign().diff() != 0).sum() > 5
 
 
 def test_an_input_held_for_two_steps_may_come_as_one_row() -> None:
