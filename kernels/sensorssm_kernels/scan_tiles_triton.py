@@ -20,6 +20,7 @@ from sensorssm_kernels.math_triton import LOG2E, hold, widen
 
 @triton.jit
 def load(ptr, live, MASKED: tl.constexpr):
+    """Return what `ptr` points to, 0 where a tile has no element; MASKED where that can be."""
     if MASKED:
         return tl.load(ptr, mask=live, other=0.0)
     else:
@@ -67,6 +68,7 @@ def load_rates(A_ptr, d, n, live, SHARED: tl.constexpr, DIM: tl.constexpr, STATE
 
 @triton.jit
 def load_channels(ptr, d, HAS: tl.constexpr, DIM: tl.constexpr):
+    """Return one value per channel as float32, zeros for an argument left out."""
     if HAS:
         return tl.load(ptr + d, mask=d < DIM, other=0.0).to(tl.float32)
     else:
