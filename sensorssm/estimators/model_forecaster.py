@@ -36,9 +36,9 @@ class ModelForecaster(RollingForecaster):
 
     @property
     def _reader(self) -> Reader | FutureReader:
-        return (
-            Reader(self._model) if self._known is None else FutureReader(self._model, self._known)
-        )
+        if self._known is None:
+            return Reader(self._model)
+        return FutureReader(self._model, self._known, self.period_s_)
 
     def _start(self) -> AssetState | FutureState:
         return self._reader.start()

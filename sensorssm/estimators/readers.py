@@ -102,6 +102,7 @@ class FutureReader:
 
     model: ForecastModel
     known: KnownFuture
+    period_s: float | None
 
     def start(self) -> FutureState:
         """Return the state of an asset of which nothing has been read."""
@@ -140,7 +141,7 @@ class FutureReader:
 
     def inputs(self, table: Any) -> KnownInputs | None:
         """Return a table of known inputs, with the fitted columns."""
-        return None if table is None else KnownInputs.read(table, self.known.names)
+        return None if table is None else KnownInputs.read(table, self.known.names, self.period_s)
 
     def stream(self, state: FutureState) -> FutureStream:
         """Return a stream that goes on from `state`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -266,3 +267,42 @@ def test_uneven_times_and_validation_rows() -> None:
     later = SSMForecaster(horizon=6, season=24).fit(X[:600], X_val=X[600:], future=U)
     told = later.forecast(future=U[-6:]) - later.forecast()
     assert np.abs(told[:, 0]).max() > 0.1
+
+
+def timed(rows: int, readings: tuple[np.ndarray, np.ndarray]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the first rows of the readings, and all inputs, as frames with minutes."""
+    X, U = readings
+    time = pl.datetime_range(
+        datetime(2026, 1, 1), datetime(2026, 1, 1) + timedelta(minutes=len(X) - 1), "1m", eager=True
+    )
+    known = pl.DataFrame({"time": time, "speed": U[:, 0], "load": U[:, 1]})
+    return pl.DataFrame({"time": time, "a": X[:, 0], "b": X[:, 1]})[:rows], known
+
+
+def test_a_plan_with_a_gap_is_refused(readings: tuple[np.ndarray, np.ndarray]) -> None:
+    """Rows that start late or skip a step would count for other steps than they were made for."""
+    X, known = timed(600, readings)
+    model = SSMForecaster(horizon=6, season=None).fit(X, future=known[:600])
+    whole = model.forecast(future=known[600:])
+
+    for gappy in (known[603:], known[600::2], pl.concat([known[600:602], known[604:]])):
+        with pytest.raises(DataError, match="wanted a row for each step"):
+            model.forecast(future=gappy)
+        with pytest.raises(DataError, match="wanted a row for each step"):
+            model.forecast_from(X, [-1], future=pl.concat([known[:600], gappy]))
+    assert model.forecast(future=known[600:]).equals(whole)
+    assert len(model.forecast(future=known[:0])) == 6
+
+
+def test_a_plan_of_another_asset_is_refused(readings: tuple[np.ndarray, np.ndarray]) -> None:
+    """Inputs in another order of assets than the readings, or of many ahead, are no plan."""
+    X, known = timed(400, readings)
+    fleet = pl.concat([X.with_columns(asset=pl.lit(name)) for name in ("p1", "p2")])
+    plans = [known[:400].with_columns(asset=pl.lit(name)) for name in ("p1", "p2")]
+    model = SSMForecaster(horizon=6, season=None).fit(fleet, future=pl.concat(plans))
+
+    with pytest.raises(DataError, match=r"rows of \['p2'\] where the readings are of 'p1'"):
+        SSMForecaster(horizon=6, season=None).fit(fleet, future=pl.concat(plans[::-1]))
+    ahead = pl.concat([known[400:].with_columns(asset=pl.lit(name)) for name in ("p1", "p2")])
+    with pytest.raises(DataError, match="wanted those of one asset"):
+        model.forecast(asset="p1", future=ahead)
