@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorssm.errors import ConfigError
 from sensorssm.estimators.assets import AssetRows, between_steps
 from sensorssm.estimators.rolling import RollingForecaster
 from sensorssm.frames import replaced
@@ -97,9 +98,15 @@ class Imputing(RollingForecaster):
         and 0.9 bound what it may have been. Nothing looks ahead, so a gap does not bend towards the
         reading that ends it. Gaps at the start hold the level of the training readings. How many
         were filled of each tag is logged, at the level of information.
+
+        Raises
+        ------
+        ConfigError : several quantiles, or one that does not lie between 0 and 1
         """
         records = self._beside(self._records(X, times, groups), future)
         levels = None if quantile is None else check_levels(quantile)
+        if levels is not None and len(levels) > 1:
+            raise ConfigError(f"quantile={quantile!r}, wanted one: a gap is filled by one value")
 
         def paths(record: AssetRows, rows: IntArray, steps: int) -> FloatArray:
             told = np.concatenate([*self._along(record, rows, steps, levels)])

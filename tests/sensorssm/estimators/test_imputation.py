@@ -148,3 +148,9 @@ def test_what_was_filled_is_counted(
     fitted.impute(gappy)
 
     assert [record.args for record in caplog.records] == [(86, 2400, {"x0": 21, "x1": 65})]
+
+
+def test_several_quantiles_are_refused(fitted: SSMForecaster, gappy: np.ndarray) -> None:
+    """One value fills a gap, and the first of two is not what was asked for."""
+    with pytest.raises(ConfigError, match="wanted one"):
+        fitted.impute(gappy, quantile=[0.1, 0.9])  # pyright: ignore[reportArgumentType]
