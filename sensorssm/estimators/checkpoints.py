@@ -71,10 +71,11 @@ class Checkpoint:
             "history": [[at, loss.hex()] for at, loss in best.history],
         }
         arrays = {name: _array(part) for name, part in tensors.items()}
-        older = self._steps()
-        save_parts(self.folder / f"step-{step:09d}", KIND, config, arrays)
-        for path in older:
-            shutil.rmtree(path)
+        new = self.folder / f"step-{step:09d}"
+        save_parts(new, KIND, config, arrays)
+        for path in self._steps():
+            if path != new:
+                shutil.rmtree(path)
 
     def resume(
         self, model: nn.Module, means: list[Tensor], best: Best, optimiser: torch.optim.Optimizer

@@ -101,6 +101,21 @@ def test_a_checkpoint_that_was_half_written_is_passed_over(stopped: Path) -> Non
         np.testing.assert_array_equal(weight, whole[name])
 
 
+def test_a_step_that_is_written_again_stays(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over what a kill left of the same step, the new one is written, and is gone on from."""
+    (stopped / "step-000000050").mkdir()
+    keep, left = Checkpoint.keep, []
+
+    def watched(self: Checkpoint, step: int, *parts: object) -> None:
+        keep(self, step, *parts)  # pyright: ignore[reportArgumentType]
+        left.append([path.name for path in self.folder.iterdir()])
+
+    monkeypatch.setattr(Checkpoint, "keep", watched)
+    NeuralForecaster(checkpoint=str(stopped), **SETTINGS).fit(readings())
+
+    assert left[0] == ["step-000000050"]
+
+
 @pytest.mark.parametrize(
     ("settings", "rows"), [({"learning_rate": 1e-3}, 300), ({"random_state": 1}, 300), ({}, 299)]
 )
