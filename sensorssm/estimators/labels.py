@@ -70,7 +70,7 @@ def rows_to_learn(
 
     Raises
     ------
-    ShapeError, DataError : flags of other rows; fewer than two rows left
+    ShapeError, DataError : flags of other rows, or that are no flags; fewer than two rows left
     """
     keep = np.ones(rows, dtype=bool)
     for name, given in (("labels", labels), ("exclude", exclude)):
@@ -81,6 +81,11 @@ def rows_to_learn(
             raise ShapeError(f"{name} has shape {flags.shape}, wanted ({rows},): one a row")
         if flags.dtype.kind in "OU" and name == "labels":
             flags = np.isin(read_kinds(flags, rows).astype(str), [FAULT, MAINTENANCE])
+        if flags.dtype.kind not in "biuf" or np.isnan(flags).any():
+            raise DataError(
+                f"{name} hold NaN or no numbers ({flags.dtype}), wanted 0 or False where a row is "
+                "to be learnt from, 1 or True elsewhere"
+            )
         keep &= ~(flags.astype(bool))
     if keep.sum() < 2:
         raise DataError(f"labels and exclude leave {keep.sum()} of {rows} rows, wanted 2 or more")

@@ -197,3 +197,14 @@ def test_labels_that_say_nothing_known_are_refused(fitted: SSMDetector, later: n
     with pytest.raises(ShapeError, match="labels"):
         fitted.adjust(later, _labels()[1:])
     assert fitted.adjust(later, [None] * ROWS).labels_ == ()
+
+
+@pytest.mark.parametrize("name", ["labels", "exclude"])
+@pytest.mark.parametrize(("odd", "plain"), [(np.nan, 0.0), ("False", "")])
+def test_flags_that_are_not_known_are_refused(
+    later: np.ndarray, name: str, odd: object, plain: object
+) -> None:
+    """Both would otherwise count as true, and take their rows out of the fit in silence."""
+    flags = np.array([odd] * (ROWS // 2) + [plain] * (ROWS - ROWS // 2))
+    with pytest.raises(DataError, match="hold"):
+        SSMDetector().fit(later, **{name: flags})
