@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 
+from sensorssm.errors import ConfigError
 from sensorssm.estimators import forecaster as own
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 
 class SSMForecaster(BaseForecaster):
@@ -81,19 +83,27 @@ class SSMForecaster(BaseForecaster):
     def _update(self, y: Any, X: Any = None, update_params: bool = True) -> SSMForecaster:
         later = y[y.index > self._rows.index[-1]]
         if len(later):
-            inputs = None if X is None else X.loc[later.index]
+            inputs = self._inputs_of(later.index, X)
             read = self.forecaster_.partial_fit if update_params else self.forecaster_.update
             read(_values(later), future=_values(inputs))
             self._rows = later.combine_first(self._rows)
             self._inputs = None if inputs is None else inputs.combine_first(self._inputs)
         return self
 
+    def _inputs_of(self, index: Any, X: Any) -> Any:
+        """Return the known inputs of rows, NaN where nothing is told; None for a fit without."""
+        if self._inputs is None:
+            return X
+        return (self._inputs.iloc[:0] if X is None else X).reindex(index)
+
     def _predict(self, fh: Any, X: Any) -> Any:
         steps = np.asarray(fh.to_relative(self.cutoff), dtype=np.int64)
         told = np.empty((len(steps), self._rows.shape[1]))
         if (steps > 0).any():
-            told[steps > 0] = self._ahead(X, None)[steps[steps > 0] - 1]
+            told[steps > 0] = self._ahead(X, None, steps)[steps[steps > 0] - 1]
         if (steps <= 0).any():
+            if steps.min() <= -len(self._rows):
+                raise ConfigError(f"fh has step {steps.min()}, before the first of the rows seen")
             seen = self.forecaster_.predict(_values(self._rows), future=_values(self._inputs))
             told[steps <= 0] = seen[steps[steps <= 0] - 1]
         return type(self._rows)(told, fh.to_absolute_index(self.cutoff), self._rows.columns)
@@ -101,7 +111,7 @@ class SSMForecaster(BaseForecaster):
     def _predict_quantiles(self, fh: Any, X: Any, alpha: list[float]) -> Any:
         steps = np.asarray(fh.to_relative(self.cutoff), dtype=np.int64)
         levels, back = np.unique(np.asarray(alpha, dtype=np.float64), return_inverse=True)
-        fan = self._ahead(X, levels)[steps - 1][..., back]
+        fan = self._ahead(X, levels, steps)[steps - 1][..., back]
         columns = {
             (name, level): fan[:, i, q]
             for i, name in enumerate(self._get_varnames())
@@ -109,8 +119,17 @@ class SSMForecaster(BaseForecaster):
         }
         return type(self._rows)(columns, index=fh.to_absolute_index(self.cutoff))
 
-    def _ahead(self, X: Any, levels: FloatArray | None) -> FloatArray:
-        """Return the forecast of all steps ahead, by the rows of `X` that lie there."""
+    def _ahead(self, X: Any, levels: FloatArray | None, steps: IntArray) -> FloatArray:
+        """Return the forecast of all steps ahead, by the rows of `X` that lie there.
+
+        Raises
+        ------
+        ConfigError : one of `steps` lies beyond the fitted horizon
+        """
+        if steps.max() > self.horizon:
+            raise ConfigError(
+                f"fh has step {steps.max()}, beyond horizon={self.horizon}; fit with a longer one"
+            )
         if X is not None:
             fh = ForecastingHorizon(np.arange(1, self.horizon + 1), is_relative=True)
             X = X.reindex(fh.to_absolute_index(self.cutoff))

@@ -10,6 +10,7 @@ import pytest
 from sktime.utils.estimator_checks import check_estimator
 
 from sensorssm import SSMForecaster as Own
+from sensorssm.errors import ConfigError
 from sensorssm.faces.sktime import SSMForecaster
 
 
@@ -90,3 +91,32 @@ def test_exogenous_columns_are_known_futures(readings: pd.DataFrame) -> None:
     told = face.predict(fh=np.arange(1, 13), X=plan[280:292]).to_numpy()
     blind = Own(horizon=12, season=24).fit(answering[:280].to_numpy()).forecast()
     assert np.abs(told - truth).mean() < 0.5 * np.abs(blind - truth).mean()
+
+
+def test_updates_may_come_without_known_inputs(readings: pd.DataFrame) -> None:
+    """Rows of which no input is told lie between others of which it is, and nothing is lost."""
+    plan = pd.DataFrame({"plan": np.repeat([1.0, -1.0], 150)}, index=readings.index)
+    plan += np.random.default_rng(2).standard_normal(plan.shape)
+    answering = readings + 4.0 * plan.to_numpy()
+    face = SSMForecaster(horizon=6, season=24).fit(answering[:240], X=plan[:240])
+    face.update(answering[240:260], update_params=False)
+    face.update(answering[260:280], X=plan[260:280], update_params=False)
+    told = face.predict(fh=[-10, 1], X=plan[280:286])
+
+    known = plan.to_numpy().copy()
+    known[240:260] = np.nan
+    own = Own(horizon=6, season=24).fit(answering[:240].to_numpy(), future=plan[:240].to_numpy())
+    wanted = own.predict(answering[:280].to_numpy(), future=known[:280])[269]
+    np.testing.assert_array_equal(told.iloc[0], wanted)
+    ahead = own.forecast_from(answering[:280].to_numpy(), [-1], future=known[:286])[0, 0]
+    np.testing.assert_allclose(told.iloc[1], ahead, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("step", "message"), [(7, "beyond horizon=6"), (-50, "before the first")])
+def test_steps_out_of_reach_are_refused_by_name(
+    readings: pd.DataFrame, step: int, message: str
+) -> None:
+    """Neither what is too far ahead nor what lies before the series can be told."""
+    face = SSMForecaster(horizon=6, season=24).fit(readings[:50])
+    with pytest.raises(ConfigError, match=message):
+        face.predict(fh=[step])
