@@ -202,6 +202,17 @@ def test_a_bad_instant_moves_no_asset_of_a_fleet(detector: SSMDetector) -> None:
     assert fleet.snapshot() == content
 
 
+def test_an_instant_without_assets_moves_nothing(detector: SSMDetector) -> None:
+    """A tick in which no asset spoke is no error, with a forecaster or without."""
+    forecaster = SSMForecaster(horizon=4, season=None).fit(_readings(1), times=_times())
+    for models in ((detector,), (detector, forecaster)):
+        fleet = Stepper(*models, assets=["a", "b"])
+        before = fleet.snapshot()
+        many = fleet.step_many(np.empty((0, TAGS)), assets=[])
+
+        assert len(many) == 0 and fleet.snapshot() == before
+
+
 @pytest.mark.parametrize(
     "time",
     [
