@@ -59,7 +59,7 @@ class SSMForecaster(BaseForecaster):
     }
 
     def __init__(
-        self, horizon: int = 96, season: Any = "auto", memory: str = "fixed", lags: int = 8
+        self, horizon: int = 96, season: Any = "auto", memory: str = "gated", lags: int = 8
     ) -> None:
         self.horizon = horizon
         self.season = season

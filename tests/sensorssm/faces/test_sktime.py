@@ -120,3 +120,11 @@ def test_steps_out_of_reach_are_refused_by_name(
     face = SSMForecaster(horizon=6, season=24).fit(readings[:50])
     with pytest.raises(ConfigError, match=message):
         face.predict(fh=[step])
+
+
+def test_settings_default_to_the_forecasters_own() -> None:
+    """Who changes nothing gets the same model by either door."""
+    own = Own().get_params()
+    assert {
+        name: own[name] for name in SSMForecaster().get_params()
+    } == SSMForecaster().get_params()
