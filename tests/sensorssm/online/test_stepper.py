@@ -288,6 +288,19 @@ def test_a_hostile_snapshot_is_refused_and_the_stepper_stands(
     assert pair.snapshot() == content
 
 
+def test_a_fleet_is_restored_whole_or_not_at_all(detector: SSMDetector) -> None:
+    """The last asset's part is damaged: the first does not go back alone."""
+    forecaster = SSMForecaster(horizon=3, season=None).fit(_readings(1), times=_times())
+    fleet = Stepper(detector, forecaster, assets=["a", "b"])
+    early = fleet.snapshot()
+    fleet.step_many(_fleet(1, 2)[0])
+    late = fleet.snapshot()
+
+    with pytest.raises(ModelFileError):
+        fleet.restore(_tampered(early, lambda arrays: arrays.pop("stream/1/clock")))
+    assert fleet.snapshot() == late != early
+
+
 @pytest.mark.parametrize(
     "head", [b"[]", b'"x"', b"{}", b'{"version": 2}', b"[" * 100_000, b'{"version": "2"}', b"\xff"]
 )
