@@ -238,6 +238,7 @@ def _retrace(token, count, strip, n, home, x, scratch, decays, path, sums, grads
 
 @njit(**OPTIONS)
 def add_quarters(sums, at, tile):
+    """Add the `quarter_sums` of a tile to the vector in `sums` from element `at` on."""
     simd.store(sums, at, simd.add(simd.load(sums, at), simd.quarter_sums(tile)))
 
 

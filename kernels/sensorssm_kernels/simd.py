@@ -42,14 +42,17 @@ class _LanesModel(models.PrimitiveModel):
 
 
 def constant(value: float) -> ir.Constant:
+    """Return a vector that holds `value` in every lane."""
     return ir.Constant(FLOATS, [ir.Constant(_FLOAT, value)] * LANES)
 
 
 def int_constant(value: int) -> ir.Constant:
+    """Return a vector of 32-bit integers, `value` in every lane."""
     return ir.Constant(INTS, [ir.Constant(_INT, value)] * LANES)
 
 
 def call_ir(builder, name: str, args: list, result=FLOATS):
+    """Emit a call of an LLVM intrinsic by its full name; return its value, of type `result`."""
     kind = ir.FunctionType(result, [x.type for x in args])
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
 
@@ -232,7 +235,10 @@ add, sub, mul = _binary("fadd"), _binary("fsub"), _binary("fmul")
 
 
 def fma_ir(builder, x, y, z):
-    # fmuladd, not fma: a chip without a fused instruction gets two, never a library call.
+    """Emit x y + z of three vectors; return its value.
+
+    By fmuladd, not fma: a chip without a fused instruction gets two, never a library call.
+    """
     return call_ir(builder, "llvm.fmuladd.v16f32", [x, y, z])
 
 
