@@ -13,6 +13,11 @@ Layer = Literal["selective", "fixed", "s4d", "lstm", "attention"]
 #: The layers a network can be stacked from: Mamba blocks with Algorithm 2 or 1, and their peers.
 LAYERS: Final = ("selective", "fixed", "s4d", "lstm", "attention")
 
+Precision = Literal["auto", "float32", "bfloat16"]
+
+#: The numbers a network's products are trained in; "auto" is bfloat16 on a GPU that has it.
+PRECISIONS: Final = ("auto", "float32", "bfloat16")
+
 
 class _Settings:
     """What the frozen dataclasses below share: plain dictionaries in and out, checks by name."""

@@ -1,4 +1,4 @@
-"""The training of a forecasting network on whole records: pinball loss, early stop, GPU if any."""
+"""The training of a forecasting network on whole records: pinball loss, early stop, any GPUs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from sensorssm.config import ModelConfig, TrainingConfig
+from sensorssm.config import ModelConfig, Precision, TrainingConfig
+from sensorssm.errors import ConfigError
 from sensorssm.estimators.checkpoints import Checkpoint, fingerprint
 from sensorssm.estimators.fold import CHUNK
 from sensorssm.estimators.learning import Series
@@ -21,6 +22,8 @@ from sensorssm.estimators.network_fold import (
     steps_between,
     to_network,
 )
+from sensorssm.estimators.precision import full_float32, lower_products
+from sensorssm.estimators.ranks import Ranks
 from sensorssm.estimators.scale import Scale
 from sensorssm.estimators.targets import Targets
 from sensorssm.estimators.training import Progress, Segments, one_thread, train
@@ -45,6 +48,7 @@ def learn_network(
     seed: int,
     progress: Progress | None = None,
     checkpoint: str | None = None,
+    precision: Precision = "auto",
 ) -> NetworkFold:
     """Return a network trained on the first rows of every asset, stopped by the rows after them.
 
@@ -56,8 +60,8 @@ def learn_network(
     generator = Generator().manual_seed(seed)
     network = SensorSSM(sizes, generator=generator)
     if min(len(lesson.taught), len(lesson.held_back)) > 0:
-        with one_thread():
-            run = _Run(network, lesson, training, generator)
+        with one_thread(), full_float32():
+            run = _Run(network, lesson, training, generator, precision)
             run.train(progress, None if checkpoint is None else run.kept_in(checkpoint, seed))
     return NetworkFold(network, scale)
 
@@ -98,12 +102,23 @@ class _Lesson:
 
 
 class _Run:
-    """One training run, on a GPU when there is one."""
+    """One training run, on a GPU when there is one, together with any other processes."""
 
     def __init__(
-        self, network: SensorSSM, lesson: _Lesson, config: TrainingConfig, generator: Generator
+        self,
+        network: SensorSSM,
+        lesson: _Lesson,
+        config: TrainingConfig,
+        generator: Generator,
+        precision: Precision,
     ) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.ranks = Ranks.on(self.device)
+        if config.batch < self.ranks.count:
+            raise ConfigError(
+                f"batch={config.batch} has no segment for each of {self.ranks.count} processes"
+            )
+        self.precision: Precision = precision
         self.network, self.lesson = network.to(self.device), lesson
         self.config, self.generator = config, generator
         self.tags, total = lesson.inputs.shape
@@ -123,6 +138,7 @@ class _Run:
             self.config,
             progress=progress,
             checkpoint=checkpoint,
+            ranks=self.ranks,
         )
 
     def kept_in(self, folder: str, seed: int) -> Checkpoint:
@@ -131,6 +147,7 @@ class _Run:
             "network": self.network.config.to_dict(),
             "training": self.config.to_dict(),
             "seed": seed,
+            "precision": self.precision,
         }
         elapsed = self.lesson.elapsed
         rows = [self.lesson.inputs, self.lesson.starts, self.lesson.taught]
@@ -145,7 +162,13 @@ class _Run:
         wanted &= torch.rand(rows.shape, generator=self.generator) * wanted.sum() < self.most
         x = self._with_lags(rows, tags)
         blank = torch.rand(x.shape, generator=self.generator) < _BLANKED
-        x = lagged(x.masked_fill(blank, MISSING), self.network)
+        drawn = (x.masked_fill(blank, MISSING), rows, wanted, tags)
+        x, rows, wanted, tags = (self.ranks.share(part) for part in drawn)
+        with lower_products(self.precision, self.device):
+            return self._loss_of(lagged(x, self.network), rows, wanted, tags)
+
+    def _loss_of(self, x: Tensor, rows: Tensor, wanted: Tensor, tags: Tensor) -> Tensor:
+        """Return what segments (B, L) of this process add to the loss of all that were drawn."""
         elapsed = self.lesson.elapsed
         steps = None if elapsed is None else elapsed[0, rows].to(self.device)
         state = self.network.init_state(len(rows))
@@ -155,8 +178,10 @@ class _Run:
             for own, there, tag in zip(rows, wanted, tags, strict=True)
             if there.any()
         ]
-        seen = torch.cat(encoding, dim=-1)[wanted.to(self.device)]
-        return self._loss(seen, torch.cat(target).to(self.device))
+        target = torch.cat([torch.empty(0, self.lesson.horizon), *target]).to(self.device)
+        known = target.isfinite().sum()
+        share = known / self.ranks.total(known).clamp_min(1)
+        return self._loss(torch.cat(encoding, dim=-1)[wanted.to(self.device)], target) * share
 
     def _with_lags(self, rows: Tensor, tags: Tensor) -> Tensor:
         """Return the readings (B, F - 1 + L) of segments and of the rows just before them."""

@@ -6,7 +6,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sensorssm.config import LAYERS, Layer, ModelConfig, TrainingConfig
+from sensorssm.config import (
+    LAYERS,
+    PRECISIONS,
+    Layer,
+    ModelConfig,
+    Precision,
+    TrainingConfig,
+)
 from sensorssm.errors import ConfigError
 from sensorssm.estimators.base import Arrays
 from sensorssm.estimators.fold import Fold
@@ -44,6 +51,9 @@ class NeuralForecaster(Peer):
     steps : optimiser steps at most
     batch, segment : segments a step, and rows in each; the first third only fills the state
     learning_rate : of AdamW, along a cosine
+    precision : "bfloat16" or "float32", of the products in training; "auto" is bfloat16 on a GPU
+        that has it. Weights, states and rates are float32, and so is every forecast; a GPU's
+        float32 is never TF32
     random_state : seed of everything random; two fits on the same rows are equal
     checkpoint : folder that keeps a running fit, at every validation; where the process is killed,
         the same `fit` on the same rows goes on from there, on a CPU to the same bits
@@ -68,6 +78,7 @@ class NeuralForecaster(Peer):
         batch: int = 64,
         segment: int = 192,
         learning_rate: float = 5e-3,
+        precision: Precision = "auto",
         random_state: int | None = 0,
         checkpoint: str | None = None,
         verbose: int = 0,
@@ -83,6 +94,7 @@ class NeuralForecaster(Peer):
         self.batch = batch
         self.segment = segment
         self.learning_rate = learning_rate
+        self.precision: Precision = precision
         self.random_state = random_state
         self.checkpoint = checkpoint
         self.verbose = verbose
@@ -90,6 +102,9 @@ class NeuralForecaster(Peer):
     def _check_settings(self) -> None:
         if self.layer not in LAYERS:
             raise ConfigError(f"layer={self.layer!r}, wanted one of {', '.join(LAYERS)}")
+        if self.precision not in PRECISIONS:
+            wanted = ", ".join(PRECISIONS)
+            raise ConfigError(f"precision={self.precision!r}, wanted one of {wanted}")
         check_steps(horizon=self.horizon, lags=self.lags, width=self.width, layers=self.layers)
         check_steps(context=self.context, steps=self.steps, batch=self.batch, segment=self.segment)
         self._sizes()
@@ -129,6 +144,7 @@ class NeuralForecaster(Peer):
             seed=0 if self.random_state is None else int(self.random_state),
             progress=_log if self.verbose else None,
             checkpoint=None if self.checkpoint is None else str(self.checkpoint),
+            precision=self.precision,
         )
 
     @classmethod

@@ -17,7 +17,9 @@ import torch
 from torch import Generator, Tensor, nn
 
 from sensorssm.config import TrainingConfig
+from sensorssm.errors import ConfigError
 from sensorssm.estimators.checkpoints import Checkpoint
+from sensorssm.estimators.ranks import ALONE, Ranks
 
 logger = logging.getLogger(__name__)
 
@@ -81,29 +83,39 @@ def train(
     *,
     progress: Progress | None = None,
     checkpoint: Checkpoint | None = None,
+    ranks: Ranks = ALONE,
 ) -> TrainingReport:
     """Train `model` in place and leave it with the weights that did best on the held-back rows.
 
     Parameters
     ----------
-    batch_loss : returns the loss of the next random batch, with its gradient
+    batch_loss : returns the loss of the next random batch, with its gradient; the losses of
+        several processes add up
     valid_loss : returns the loss on the held-back rows; called without gradients, also before the
         first step, so that training can end where it began
     checkpoint : keeps the run at every validation, and goes on from where it was killed
+    ranks : the processes that take every step together
+
+    Raises
+    ------
+    ConfigError : a checkpoint that not all processes see
     """
     optimiser = torch.optim.AdamW(_decayed(model, config.weight_decay), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _cosine(config.steps))
-    best = _Best(model, _held_back(model, valid_loss))
+    best = _Best(model, ranks.agreed(_held_back(model, valid_loss)))
     mean = _Mean(model, config.averaging)
     done = 0
     if checkpoint is not None:
         done = checkpoint.resume(model, mean.means, best, optimiser)
+        if ranks.agreed(done) != done:
+            raise ConfigError(f"{checkpoint.folder} is not the same folder to all processes.")
         _go_on(schedule, done)
     for step in range(done + 1, config.steps + 1):
         if step - 1 - best.step >= config.patience * config.check_every:
             break
         optimiser.zero_grad(set_to_none=True)
         batch_loss().backward()
+        ranks.add_gradients(model)
         nn.utils.clip_grad_norm_(model.parameters(), config.clip)
         optimiser.step()
         schedule.step()
@@ -111,15 +123,15 @@ def train(
         if step % config.check_every and step != config.steps:
             continue
         with mean.in_place():
-            loss = _held_back(model, valid_loss)
+            loss = ranks.agreed(_held_back(model, valid_loss))
             best.see(step, loss)
         logger.debug("step %d of %d: held-back loss %.5f", step, config.steps, loss)
-        if progress is not None:
+        if progress is not None and ranks.is_first:
             progress(step, config.steps, loss)
-        if checkpoint is not None:
+        if checkpoint is not None and ranks.is_first:
             checkpoint.keep(step, model, mean.means, best, optimiser)
     model.load_state_dict(best.weights)
-    if checkpoint is not None:
+    if checkpoint is not None and ranks.is_first:
         checkpoint.done()
     return TrainingReport(best.step, best.loss, tuple(best.history))
 

@@ -103,10 +103,11 @@ class SensorSSM(nn.Module):
             level = x.new_zeros(*x.shape[:2], targets)
             scale = torch.ones_like(level)
         else:
-            seen, new["norm"] = self.norm(x, state["norm"], elapsed)
+            with torch.autocast(x.device.type, enabled=False):  # levels have more than 3 digits
+                seen, new["norm"] = self.norm(x, state["norm"], elapsed)
             level, scale = seen.level[..., :targets], seen.scale[..., :targets]
             x = torch.cat([seen.z, seen.seen], dim=-1)
-        features = self.embed(x)
+        features = self.embed(x).to(x.dtype)  # what the blocks add to stays exact under autocast
         for i, block in enumerate(self.blocks):
             own = {k.split(".", 1)[1]: v for k, v in state.items() if k.startswith(f"{i}.")}
             features, own = block(features, own, elapsed)

@@ -11,6 +11,8 @@ Gu and Dao 2023, arXiv:2312.00752, section 3.2, Algorithms 1 and 2.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
@@ -57,7 +59,7 @@ class FixedSSM(nn.Module):
             delta = delta * elapsed[..., None, None]  # (B, L, D, 1)
         gain = torch.expm1(delta * A) / (delta * A) * self.B
         ones = x.new_ones(batch, length, 1)
-        states, last = selective_scan(
+        states, last = _scan_exactly(
             (gain * x[..., None]).flatten(2),
             delta.expand(batch, length, *A.shape).flatten(2),
             A.reshape(-1, 1),
@@ -105,7 +107,7 @@ class ComplexSSM(nn.Module):
             delta, u = delta * elapsed[..., None], x / elapsed[..., None]
         elif not x.is_cuda:  # the operator's FFT would round outputs by readings after them
             delta = delta.expand_as(x)
-        y, last = selective_scan(
+        y, last = _scan_exactly(
             u,
             delta,
             A,
@@ -162,3 +164,9 @@ class SelectiveSSM(nn.Module):
             delta_softplus=elapsed is None,
             initial_state=state,
         )
+
+
+def _scan_exactly(*arguments: Tensor, **options: Any) -> tuple[Tensor, Tensor]:
+    """Scan in float32 under autocast too: rounded to bfloat16, fixed time would run off."""
+    with torch.autocast(arguments[0].device.type, enabled=False):
+        return selective_scan(*arguments, **options)
