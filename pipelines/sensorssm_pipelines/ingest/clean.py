@@ -29,7 +29,7 @@ def read_file(file: Path, source: Source, tags: list[str]) -> pl.DataFrame:
     """
     frame, schema = scan_file(file, source)
     long = as_long(file, frame, schema, source, tags)
-    return collect(_typed(long, source), file)
+    return collect(_typed(long, source), file, whole=True)
 
 
 def to_quarantine(readings: pl.DataFrame, place: str) -> pl.DataFrame:

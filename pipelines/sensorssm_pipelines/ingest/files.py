@@ -72,10 +72,15 @@ def scan_file(file: Path, source: Source) -> tuple[pl.LazyFrame, pl.Schema]:
     return frame, schema
 
 
-def collect(frame: pl.LazyFrame, file: Path) -> pl.DataFrame:
-    """Run a query over a scanned file; DataError where the file turns out to be damaged."""
+def collect(frame: pl.LazyFrame, file: Path, *, whole: bool = False) -> pl.DataFrame:
+    """Run a query over a scanned file; DataError where the file turns out to be damaged.
+
+    A line of a CSV file with more cells than the header is only seen where all columns are read:
+    `whole` reads them.
+    """
+    flags = pl.QueryOptFlags(projection_pushdown=not whole or file.suffix.lower() == ".parquet")
     try:
-        return frame.collect(engine="streaming")
+        return frame.collect(engine="streaming", optimizations=flags)
     except _DAMAGE as error:
         raise DataError(
             f"{file} cannot be read to its end: {str(error).splitlines()[0]}. Check its encoding, "

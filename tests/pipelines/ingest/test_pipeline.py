@@ -432,6 +432,15 @@ def test_a_wide_column_of_text_is_refused_by_name(tmp_path: Path) -> None:
         ingest(recipe(tmp_path / "w.csv", WIDE))
 
 
+def test_a_wide_line_with_a_cell_too_many_is_refused(tmp_path: Path) -> None:
+    """A decimal comma shifts the cells after it, also where the last column is not read."""
+    (tmp_path / "w.csv").write_text(
+        "time,a,b,note\n2026-01-01T00:00:00Z,1.5,2,x\n2026-01-01T00:05:00Z,1,5,2,x\n"
+    )
+    with pytest.raises(DataError, match="no line has more cells than the header"):
+        ingest(recipe(tmp_path / "w.csv", WIDE.replace("[grid]", 'ignore = ["note"]\n\n[grid]')))
+
+
 @pytest.mark.parametrize("name", ["time", "asset"])
 def test_a_tag_named_as_a_frame_s_own_column_is_refused(tmp_path: Path, name: str) -> None:
     rows = [GOOD, ("p", name, *GOOD[2:])]
