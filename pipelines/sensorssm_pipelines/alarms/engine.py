@@ -153,7 +153,8 @@ class AlarmEngine:
         """Return `alarm` with what is known by now: its peak, priority, tags and message."""
         peak = max(alarm.peak_score, now.score)
         first = int(np.argmax(watch.first))
-        top = [int(tag) for tag in np.argsort(-np.array(watch.blame), kind="stable")[:_TOP]]
+        ranked = np.argsort(-np.array(watch.blame), kind="stable")[:_TOP].tolist()
+        top = [tag for tag in ranked if watch.blame[tag] > 0] or ranked[:1]
         return replace(
             alarm,
             priority=_priority(peak - now.threshold),

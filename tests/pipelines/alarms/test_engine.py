@@ -119,6 +119,14 @@ def test_an_alarm_names_who_moved_first_and_who_is_blamed_most() -> None:
     assert json.loads(change[1].tags) == ["pressure", "flow", "level"]
 
 
+def test_a_tag_without_blame_is_not_named() -> None:
+    """Nor is nobody: where nothing can be blamed, as many as one are."""
+    changes = run(AlarmEngine(Rule(on_delay=1), TAGS), [5.0])
+    assert json.loads(changes[-1][2].tags) == [TAGS[0].name]
+    nobody = AlarmEngine(Rule(on_delay=1), TAGS).step(evidence(0, 5.0, shares=(NAN, NAN, NAN)))
+    assert nobody is not None and len(json.loads(nobody[1].tags)) == 1
+
+
 @pytest.mark.parametrize(("peak", "priority"), [(3.5, "low"), (4.0, "medium"), (5.0, "high")])
 def test_the_priority_follows_the_peak(peak: float, priority: str) -> None:
     """It rises with the score and never falls while the alarm is open."""
