@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sensorssm.scoring.modes import find_mode_tag, fit_modes, rescore
+from sensorssm.scoring.modes import Modes, find_mode_tag, fit_modes, rescore
 
 ROWS = 8000
 
@@ -87,3 +87,11 @@ def test_what_happened_once_is_no_mode() -> None:
     calm = np.random.default_rng(0).exponential(0.4, size=ROWS)
     calm[300:600] += 3.0
     assert find_mode_tag(switch[:, None], calm) is None
+
+
+@pytest.mark.parametrize(("trust", "wanted"), [(0.0, 2.0), (0.25, 1.75), (1.0, 1.0)])
+def test_scores_move_as_far_as_the_mode_is_trusted(trust: float, wanted: float) -> None:
+    """From the common score, 2, towards what the mode's own table makes of it, 1."""
+    knots = np.array([[0.0, 4.0]])
+    modes = Modes(0, np.zeros(1), np.array([trust]), knots, knots / 2, np.zeros(1))
+    assert rescore(modes, np.array([2.0]), np.zeros((1, 1)))[0] == pytest.approx(wanted)

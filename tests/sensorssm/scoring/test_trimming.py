@@ -9,6 +9,7 @@ from sensorssm import simulate_plant
 from sensorssm.datasets.faults import default_faults
 from sensorssm.estimators.detector import SSMDetector
 from sensorssm.evaluation.anomaly import average_precision, event_counts, intervals_of
+from sensorssm.scoring import trimming
 from sensorssm.scoring.trimming import unlike_the_rest
 
 ONE = np.array([0])
@@ -136,3 +137,19 @@ def test_rows_that_the_caller_excludes_leave_no_trace() -> None:
     np.testing.assert_array_equal(
         SSMDetector().fit(wild, exclude=exclude).anomaly_score(readings), clean
     )
+
+
+@pytest.mark.parametrize(("share", "left_out"), [(0.1, 300), (0.3, 0)])
+def test_more_than_a_fifth_of_the_rows_is_no_exception(
+    monkeypatch: pytest.MonkeyPatch, share: float, left_out: int
+) -> None:
+    """Then everything is learnt from, as if nothing had been found."""
+    readings = np.random.default_rng(0).normal(size=(3000, 2))
+    plain = SSMDetector().fit(readings).anomaly_score(readings)
+    monkeypatch.setattr(
+        trimming, "unlike_the_rest", lambda scores, starts: np.arange(3000) < share * 3000
+    )
+    detector = SSMDetector().fit(readings)
+
+    assert detector.left_out_.sum() == left_out
+    assert np.array_equal(detector.anomaly_score(readings), plain) == (left_out == 0)
