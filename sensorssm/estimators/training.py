@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 #: Told after every validation: steps done, steps at most, loss on the held-back rows.
 Progress = Callable[[int, int, float], None]
 
+#: What a state space layer calls its rates: how fast its states fade, and how fast they turn.
+_RATES = ("A_log", "A_imag")
+
 
 @dataclass(frozen=True)
 class TrainingReport:
@@ -220,10 +223,10 @@ def one_thread() -> Iterator[None]:
 
 
 def _decayed(model: nn.Module, weight_decay: float) -> list[dict]:
-    """Split parameters: matrices decay; biases, norms, skips and decay rates of an SSM do not."""
+    """Split parameters: matrices decay; biases, norms, skips and rates of an SSM do not."""
     groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
     for name, parameter in model.named_parameters():
-        groups[parameter.ndim > 1 and not name.endswith("A_log")].append(parameter)
+        groups[parameter.ndim > 1 and not name.endswith(_RATES)].append(parameter)
     return [
         {"params": groups[True], "weight_decay": weight_decay},
         {"params": groups[False], "weight_decay": 0.0},

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from sensorssm.errors import ConfigError
 from sensorssm.estimators.neural import NeuralForecaster
 from sensorssm.estimators.ranks import Ranks
 
@@ -89,6 +90,13 @@ def test_shares_are_the_whole_batch_once() -> None:
     shares = [Ranks(rank, 3).share(batch) for rank in range(3)]
     assert sorted(torch.cat(shares).tolist()) == batch.tolist()
     assert {len(share) for share in shares} == {2, 3}
+
+
+def test_a_batch_has_a_segment_for_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More processes than segments are refused, before any waits for another."""
+    monkeypatch.setattr(Ranks, "on", lambda device: Ranks(0, 5, device))
+    with pytest.raises(ConfigError, match=r"batch=4 .* 5 processes"):
+        NeuralForecaster(**SETTINGS).fit(readings())
 
 
 def test_a_process_alone_asks_nobody() -> None:

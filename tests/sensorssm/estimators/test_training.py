@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from torch import nn
 
 from sensorssm.config import TrainingConfig
 from sensorssm.estimators.training import Segments, TrainingReport, one_thread, train
+from sensorssm.models import ComplexSSM
 
 QUICK = TrainingConfig(
     steps=60, batch=8, segment=16, warm_up=4, check_every=5, patience=3, learning_rate=0.05
@@ -142,3 +145,20 @@ def test_the_number_of_threads_is_given_back() -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_rates_do_not_decay() -> None:
+    """Weight decay draws matrices to zero; there a state would never fade, or no longer turn."""
+    layer = ComplexSSM(3, 4, generator=torch.Generator().manual_seed(0))
+    before = {name: value.detach().clone() for name, value in layer.named_parameters()}
+    better = iter(range(0, -100, -1))
+    train(
+        layer,
+        lambda: sum((0.0 * value.sum() for value in layer.parameters()), torch.zeros(())),
+        lambda: float(next(better)),
+        replace(QUICK, steps=5, weight_decay=0.5, averaging=0.0),
+    )
+    after = dict(layer.named_parameters())
+    assert torch.equal(after["A_log"], before["A_log"])
+    assert torch.equal(after["A_imag"], before["A_imag"])
+    assert (after["C"].abs() < before["C"].abs()).all()
