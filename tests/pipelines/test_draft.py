@@ -115,6 +115,21 @@ def test_what_a_killed_process_left_goes_with_the_next_draft(store: Store) -> No
     assert not (store.path / ".draft").exists()
 
 
+@pytest.mark.parametrize("is_new_in_place", [False, True])
+def test_a_kill_in_the_exchange_loses_nothing(store: Store, is_new_in_place: bool) -> None:
+    """What was set aside is back before the next draft begins, which here comes to nothing."""
+    before = contents(store)
+    (store.path / ".draft").mkdir()
+    (store.path / "history").rename(store.path / ".draft" / "history.old")
+    if is_new_in_place:
+        (store.path / "history").mkdir()
+
+    with pytest.raises(RuntimeError), draft(store):
+        raise RuntimeError("stopped again")
+    after = contents(store)
+    assert all(before[name].equals(after[name]) for name in TABLES)
+
+
 def wide(path: Path, step: float) -> Recipe:
     """Return a recipe over a small file of one tag, written anew."""
     rows = "".join(

@@ -11,6 +11,7 @@ from pathlib import Path
 from sensorssm_pipelines.store.store import Store
 
 _FOLDER = ".draft"
+_SPENT = ".spent"
 _ASIDE = ".old"
 #: What a draft takes the place of, where it has it. Its results.db is copied table by table, for
 #: a database cannot be renamed under its readers' write-ahead log.
@@ -22,18 +23,23 @@ def draft(store: Store) -> Iterator[Store]:
     """Give an empty store whose results replace those of `store` when the block ends well.
 
     Until then `store` is left alone, and for good where the block, or the exchange itself, fails.
-    The table of runs stays, and the models where the draft has fitted none. What a killed process
-    left behind goes with the next draft.
+    The table of runs stays, and the models where the draft has fitted none. The next draft puts
+    back what a process that was killed in the exchange had set aside, and removes the rest it left.
     """
-    folder = store.path / _FOLDER
+    folder, spent = store.path / _FOLDER, store.path / _SPENT
+    for name in _FOLDERS:
+        _put_back(folder / name, store.path / name)
     shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(spent, ignore_errors=True)
     try:
         yield Store(folder)
         places = [(folder / name, store.path / name) for name in _FOLDERS]
         with _exchanged([pair for pair in places if pair[0].exists()]):
             store.take_tables(folder)
+        os.replace(folder, spent)  # at once: nothing in it is to be put back from here on
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(spent, ignore_errors=True)
 
 
 @contextmanager
@@ -50,11 +56,17 @@ def _exchanged(places: Sequence[tuple[Path, Path]]) -> Iterator[None]:
     except BaseException:
         for new, old in reversed(done):
             if _aside(new).exists():
-                shutil.rmtree(old, ignore_errors=True)
-                os.replace(_aside(new), old)
+                _put_back(new, old)
             elif not new.exists():  # it came where nothing was
                 shutil.rmtree(old, ignore_errors=True)
         raise
+
+
+def _put_back(new: Path, old: Path) -> None:
+    """Put the old folder in its place again, where it was set aside."""
+    if _aside(new).exists():
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(_aside(new), old)
 
 
 def _aside(folder: Path) -> Path:
