@@ -241,10 +241,9 @@ class Stepper:
     def _bands(self, rows: NDArray[np.int64]) -> tuple[FloatArray | None, FloatArray | None]:
         if self._streams is None:
             return None, None
-        bands = np.reshape(
-            [self._band(row) for row in rows], (len(rows), 2, len(self._detector.tags_))
-        )
-        return bands[:, 0], bands[:, 1]
+        ahead = [self._streams[row].forecast(1, BAND)[0] for row in rows]
+        bands = np.reshape(ahead, (len(rows), len(self._detector.tags_), len(BAND)))
+        return bands[..., 0], bands[..., -1]
 
     def _read_on(self, row: int, readings: FloatArray, before: int, stamp: int | None) -> None:
         if self._streams is not None and self._forecaster is not None:
