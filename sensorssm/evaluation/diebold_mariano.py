@@ -40,7 +40,7 @@ def diebold_mariano(first: ArrayLike, second: ArrayLike, *, overlap: int = 1) ->
     Raises
     ------
     ShapeError : losses that are not two equal rows of numbers
-    DataError : fewer than two known origins
+    DataError : fewer than two known origins, or an infinite loss
 
     References
     ----------
@@ -50,7 +50,9 @@ def diebold_mariano(first: ArrayLike, second: ArrayLike, *, overlap: int = 1) ->
     one, two = (np.asarray(losses, dtype=np.float64) for losses in (first, second))
     if one.ndim != 1 or one.shape != two.shape:
         raise ShapeError(f"losses have shapes {one.shape} and {two.shape}, wanted equal rows (n,)")
-    gap = (one - two)[np.isfinite(one - two)]
+    if np.isinf(one).any() or np.isinf(two).any():
+        raise DataError("a loss is infinite, wanted numbers, or NaN where an origin is not known")
+    gap = (one - two)[~np.isnan(one - two)]
     if len(gap) < 2:
         raise DataError(f"{len(gap)} origins are known of both, wanted at least 2")
     mean, count = float(gap.mean()), len(gap)

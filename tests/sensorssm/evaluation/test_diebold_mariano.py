@@ -111,3 +111,12 @@ def test_origins_average_to_the_whole(rng: np.random.Generator) -> None:
     assert found.mean() == pytest.approx(crps_from_quantiles(observed, fan, levels))
     observed[4] = np.nan
     assert np.isnan(crps_by_origin(observed, fan, levels)).tolist() == [i == 4 for i in range(9)]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_an_infinite_loss_is_refused(which: int) -> None:
+    """Left out, the worst of all forecasts would count for nothing."""
+    losses = np.ones((2, 20))
+    losses[which, 3] = np.inf
+    with pytest.raises(DataError, match="infinite"):
+        diebold_mariano(*losses)
