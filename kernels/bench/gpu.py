@@ -3,6 +3,7 @@
 Prints the tables of kernels/README.md. Run it as ``make bench`` or
 
     PYTHONPATH=kernels python kernels/bench/gpu.py [--json FILE]
+        [--tables scan ...] [--dtypes bf16 ...] [--shapes 256,128,96,16 ...]
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import geometric_mean
@@ -26,6 +28,7 @@ MANY_ROWS: list[Shape] = [
     (64, 128, 4096, 16),
 ]  # fmt: skip
 SHAPES: list[Shape] = [*MANY_ROWS, (1, 512, 65536, 16), (4096, 32, 32, 16)]
+TABLES = ("accuracy", "scan", "step", "shared")
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 # mamba-ssm 2.3.2.post1 (its CUDA kernel built for sm_90), measured EARLIER on an H100 80GB HBM3,
@@ -99,15 +102,17 @@ def measure_peer(shape: Shape, dtype: torch.dtype) -> dict[str, float]:
     return {"forward": once, "both": graph_ms(lambda: torch.autograd.grad(forward(), leaves, grad))}
 
 
-def scan_table(ceilings: Ceilings, rows: list[dict]) -> None:
+def scan_table(
+    ceilings: Ceilings, dtypes: Sequence[str], shapes: Sequence[Shape], rows: list[dict]
+) -> None:
     """Print one row per shape and dtype, and the geometric means of the many-row shapes."""
     print("dtype  B,D,L,N               floor f / f+b   mamba f / f+b     ours f / f+b    gain f / f+b"
           "   x floor      eager f / f+b   peak MiB")  # fmt: skip
-    for name, dtype in DTYPES.items():
-        gains: list[tuple[float, float]] = []
-        for shape, quoted in zip(SHAPES, MAMBA_MS[name], strict=True):
+    for name in dtypes:
+        dtype, gains = DTYPES[name], []
+        for shape in shapes:
             floor, ours = Floor.of(shape, dtype.itemsize, ceilings), measure_scan(shape, dtype)
-            mamba = quoted
+            mamba = MAMBA_MS[name][SHAPES.index(shape)]
             if find_spec("mamba_ssm"):
                 live = measure_peer(shape, dtype)
                 mamba = (live["forward"], live["both"])
@@ -122,6 +127,8 @@ def scan_table(ceilings: Ceilings, rows: list[dict]) -> None:
                   f"   {gain[0]:5.2f} / {gain[1]:5.2f}   {over[0]:.2f} / {over[1]:.2f}"
                   f"   {ours['forward_eager']:.3f} / {ours['both_eager']:.3f}   {ours['peak']:.0f}",
                   flush=True)  # fmt: skip
+        if not gains:
+            continue
         print(f"{name}  geometric mean of the {len(gains)} many-row shapes: forward "
               f"{geometric_mean(g for g, _ in gains):.2f}, forward+backward "
               f"{geometric_mean(g for _, g in gains):.2f}")  # fmt: skip
@@ -177,6 +184,10 @@ def main() -> None:
     """Measure and print everything; write the rows as JSON if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=TABLES)
+    parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=list(DTYPES))
+    names = {",".join(map(str, shape)): shape for shape in SHAPES}
+    parser.add_argument("--shapes", nargs="+", choices=names, default=list(names))
     options = parser.parse_args()
     ceilings, rows = measure_ceilings(), []
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, triton {triton.__version__}, "
@@ -184,10 +195,16 @@ def main() -> None:
     if not find_spec("mamba_ssm"):
         print("mamba-ssm does not import here: its columns are figures measured earlier on an H100 "
               "(mamba-ssm 2.3.2.post1, torch 2.11.0+cu130, same shapes and harness)")  # fmt: skip
-    accuracy_table()
-    scan_table(ceilings, rows)
-    step_table(ceilings)
-    shared_table()
+    tables = {
+        "accuracy": accuracy_table,
+        "scan": lambda: scan_table(
+            ceilings, options.dtypes, [names[x] for x in options.shapes], rows
+        ),
+        "step": lambda: step_table(ceilings),
+        "shared": shared_table,
+    }
+    for name in options.tables:
+        tables[name]()
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
 
