@@ -13,7 +13,13 @@ from sensorssm.errors import ConfigError, ShapeError
 from sensorssm.estimators.assets import AssetRows
 from sensorssm.estimators.covariates import KnownFuture
 from sensorssm.estimators.known_inputs import KnownInputs
-from sensorssm.estimators.stream import AssetState, ForecastModel, ForecastStream, check_horizon
+from sensorssm.estimators.stream import (
+    AssetState,
+    ForecastModel,
+    ForecastStream,
+    check_horizon,
+    steps_of,
+)
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -171,12 +177,13 @@ class FutureStream:
         Raises
         ------
         ShapeError : not one value for each fitted tag, or for each known input
+        DataError : `elapsed` is not above 0
         """
         rows = [
             _row("values", values, len(self._reader.model.linear.start)),
             None if future is None else _row("future", future, len(self._reader.known.names)),
         ]
-        record = AssetRows("", rows[0], np.array([float(elapsed)]), None, rows[1])
+        record = AssetRows("", rows[0], steps_of(elapsed), None, rows[1])
         self._reader.read(record, self._state)
 
     def forecast(

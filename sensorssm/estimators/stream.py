@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sensorssm.errors import ConfigError, ShapeError
+from sensorssm.errors import ConfigError, DataError, ShapeError
 from sensorssm.estimators.learning import chunks, row_floats
 from sensorssm.estimators.state_parts import checked_parts, refuse_impossible
 from sensorssm.models.knots import KnotForecast
@@ -183,6 +183,19 @@ class ForecastModel:
         return self.correction.read(features, values, self.path(features), state.selective)
 
 
+def steps_of(elapsed: float) -> FloatArray:
+    """Return the steps since the row before, (1,).
+
+    Raises
+    ------
+    DataError : they are not above 0; the state would never recover from NaN
+    """
+    steps = float(elapsed)
+    if not 0.0 < steps < np.inf:
+        raise DataError(f"elapsed={elapsed!r}, wanted steps above 0 since the row before")
+    return np.array([steps])
+
+
 class ForecastStream:
     """The forecast of one asset, one reading at a time; every reading costs the same.
 
@@ -199,12 +212,13 @@ class ForecastStream:
         Raises
         ------
         ShapeError : not one value for each fitted tag
+        DataError : `elapsed` is not above 0
         """
         row = np.ascontiguousarray(values, dtype=np.float64)
         tags = len(self._model.linear.start)
         if row.shape != (tags,):
             raise ShapeError(f"values has shape {row.shape}, wanted ({tags},): one per fitted tag")
-        self._model.advance(row[None], np.array([float(elapsed)]), self._state, _NO_ROWS)
+        self._model.advance(row[None], steps_of(elapsed), self._state, _NO_ROWS)
 
     def forecast(
         self, horizon: int | None = None, quantiles: ArrayLike | None = None

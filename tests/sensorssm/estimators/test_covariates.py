@@ -306,3 +306,17 @@ def test_a_plan_of_another_asset_is_refused(readings: tuple[np.ndarray, np.ndarr
     ahead = pl.concat([known[400:].with_columns(asset=pl.lit(name)) for name in ("p1", "p2")])
     with pytest.raises(DataError, match="wanted those of one asset"):
         model.forecast(asset="p1", future=ahead)
+
+
+@pytest.mark.parametrize("elapsed", [np.nan, np.inf, 0.0, -1.0])
+def test_a_stream_refuses_time_that_does_not_move_on(
+    readings: tuple[np.ndarray, np.ndarray], fitted: SSMForecaster, elapsed: float
+) -> None:
+    """With known inputs and without; the next reading is read as if nothing had been."""
+    plain = SSMForecaster(horizon=6, season=None).fit(readings[0][:300])
+    for stream in (fitted.stream(), plain.stream()):
+        before = stream.snapshot()
+        with pytest.raises(DataError, match="elapsed="):
+            stream.update([50.0, 5.0], elapsed)
+        after = stream.snapshot()
+        assert all(np.array_equal(before[name], after[name]) for name in before)
