@@ -45,9 +45,9 @@ def selective_scan(
         y[t] = (sum_n C[t, n] h[t, n] + D_skip u[t]) silu(z[t])
 
     With `delta` (D,) and `B`, `C` (D, N) nothing changes in time: a convolution runs instead, by
-    FFT, but for real rates on the CPU. Differentiable in every tensor, the initial and the last state included. The time between
-    readings enters through `delta`: with `delta_softplus=False`, pass softplus(raw) * elapsed; a
-    step with delta 0 leaves the state as it was.
+    FFT, but for real rates on the CPU. Differentiable in every tensor, the initial and the last
+    state included. The time between readings enters through `delta`: with `delta_softplus=False`,
+    pass softplus(raw) * elapsed; a step with delta 0 leaves the state as it was.
 
     Parameters
     ----------
