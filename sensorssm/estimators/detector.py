@@ -43,8 +43,12 @@ from sensorssm.scoring import (
 FloatArray = NDArray[np.float64]
 
 SCALARS = {"lags": int} | dict.fromkeys(  # of the cell; the rest are arrays
-    ("novelty", "shift_gain", "recent_gain", "reference_gain", "shift_limit", "quiet"), float
-)
+    (
+        "novelty", "shift_gain", "recent_gain", "reference_gain", "shift_limit", "quiet",
+        "patience",
+    ),
+    float,
+)  # fmt: skip
 
 
 class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorssm.scoring.cell import HEAD, SEEN, Cell
+from sensorssm.scoring.cell import HEAD, SEEN, STOOD, Cell
 
 FloatArray = NDArray[np.float64]
 
@@ -148,7 +148,9 @@ def watch_surprise(
 
 
 @numba.njit(cache=True)
-def follow_shift(cell: Cell, residual: FloatArray, shift: FloatArray) -> tuple[float, float]:
+def follow_shift(
+    cell: Cell, residual: FloatArray, shift: FloatArray, stood: FloatArray
+) -> tuple[float, float]:
     """Average the signed residual: a fault pushes it the same way each time, noise does not.
 
     `shift` (3, M) is advanced in place. Its rows: a reference that follows lawful drift and stands
@@ -157,9 +159,14 @@ def follow_shift(cell: Cell, residual: FloatArray, shift: FloatArray) -> tuple[f
     shifts, and is neither slow to see large ones nor slow to forget them: an adaptive
     exponentially weighted moving average (Capizzi and Masarotto 2003) in many dimensions.
 
+    `stood` (1,) counts the rows that the mean is away for without giving way. A shift that stood
+    for longer than `patience` is how the plant runs now: the reference moves to it, at its usual
+    rate. What the training showed, no shift at all, stays normal beside it.
+
     Returns
     -------
     apart, away : squared norms of the means' difference, before it gives way, and of the long mean
+        from the reference or from none, whichever is nearer
     """
     reference, recent, mean = shift[0], shift[1], shift[2]
     gap, pull = np.empty(residual.size), np.empty(residual.size)
@@ -169,21 +176,35 @@ def follow_shift(cell: Cell, residual: FloatArray, shift: FloatArray) -> tuple[f
         mean[i] += cell.shift_gain * (off - mean[i])
         gap[i] = recent[i] - mean[i]
     apart = norm_of(gap, cell.precision, pull)
-    away = norm_of(mean, cell.precision, pull)
-    if away <= cell.quiet:
-        reference += cell.reference_gain * (residual - reference)
+    away = min(norm_of(mean, cell.precision, pull), norm_of(mean + reference, cell.precision, pull))
+    stood[0] = 0.0 if away <= cell.quiet else stood[0] + 1.0
     if apart > cell.shift_limit:
         mean += (1.0 - np.sqrt(cell.shift_limit / apart)) * gap
+        stood[0] = 0.0
+    if away <= cell.quiet or stood[0] > cell.patience:
+        reference += cell.reference_gain * (residual - reference)
     return apart, away
 
 
 @numba.njit(cache=True)
-def watch_shift(cell: Cell, residual: FloatArray, shift: FloatArray, parts: FloatArray) -> float:
+def nearer(cell: Cell, shift: FloatArray) -> FloatArray:
+    """Return the long mean (M,) from the reference, or from none where that is nearer."""
+    plain, pull = shift[2] + shift[0], np.empty(shift.shape[1])
+    if norm_of(plain, cell.precision, pull) < norm_of(shift[2], cell.precision, pull):
+        return plain
+    return shift[2]
+
+
+@numba.njit(cache=True)
+def watch_shift(
+    cell: Cell, residual: FloatArray, shift: FloatArray, stood: FloatArray, parts: FloatArray
+) -> float:
     """Return the statistic of the long mean; `parts` (M,) gets how well each tag explains it."""
-    follow_shift(cell, residual, shift)
-    norm = norm_of(shift[2], cell.shift_precision, parts)
+    follow_shift(cell, residual, shift, stood)
+    lasting = nearer(cell, shift)
+    norm = norm_of(lasting, cell.shift_precision, parts)
     parts[:] = 0.0
-    read_out(shift[2], 0, cell.signature, parts)
+    read_out(lasting, 0, cell.signature, parts)
     for i in range(parts.size):
         parts[i] *= parts[i]
     return np.log(max(norm, TINY))
@@ -283,8 +304,12 @@ def advance(
         return np.nan
 
     parts, last = np.empty(tags), stats.size
-    watch_surprise(cell, surprise, residual, dof, energy, blame, stats[:-1])
-    stats[-1] = watch_shift(cell, residual, shift, parts)
+    off = residual - shift[0]
+    if norm_of(off, cell.precision, parts) < norm_of(residual, cell.precision, parts):
+        watch_surprise(cell, surprise - shift[0], off, dof, energy, blame, stats[:-1])
+    else:  # the plant is back where it was in training
+        watch_surprise(cell, surprise, residual, dof, energy, blame, stats[:-1])
+    stats[-1] = watch_shift(cell, residual, shift, state[STOOD:HEAD], parts)
     mean, by_shift = weigh(cell, stats)
     score = evidence(cell.knots[last], cell.levels[last], cell.slope[last], mean)
     if moved and score < cell.novelty:
@@ -414,10 +439,10 @@ def residuals(
 @numba.njit(cache=True, nogil=True)
 def shifts(cell: Cell, residual: FloatArray, means: FloatArray, norms: FloatArray) -> None:
     """Write the long mean after each residual, (n, M), and (n, 2) what `follow_shift` returns."""
-    shift = np.zeros((3, residual.shape[1]))
+    shift, stood = np.zeros((3, residual.shape[1])), np.zeros(1)
     for t in range(residual.shape[0]):
-        norms[t, 0], norms[t, 1] = follow_shift(cell, residual[t], shift)
-        means[t] = shift[2]
+        norms[t, 0], norms[t, 1] = follow_shift(cell, residual[t], shift, stood)
+        means[t] = nearer(cell, shift)
 
 
 @numba.njit(cache=True)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
-SEEN, HEAD = 0, 1  # state: rows since the start; then the memory
+SEEN, STOOD, HEAD = 0, 1, 2  # state: rows since the start; rows a shift stood; the memory
 
 
 class Cell(NamedTuple):
@@ -45,6 +45,7 @@ class Cell(NamedTuple):
     reference_gain : following of the residual by what it is compared with, while quiet
     shift_limit : squared norm of the two means' difference beyond which the long one gives way
     quiet : squared norm of the long mean up to which the reference follows
+    patience : rows for which a shift stands before the reference follows it as well
     shift_precision : (M, M) inverse covariance of the long mean; zero where not scored
     signature : (M, M) column i, times the long mean: how far a lasting offset of tag i explains it
     knots, levels, slope : (C + 1, J), (C + 1, J), (C + 1,) statistic -> -log10 p, with a straight
@@ -67,6 +68,7 @@ class Cell(NamedTuple):
     reference_gain: float
     shift_limit: float
     quiet: float
+    patience: float
     shift_precision: FloatArray
     signature: FloatArray
     knots: FloatArray
@@ -93,7 +95,7 @@ class Cell(NamedTuple):
         for name in ("shift_gain", "recent_gain", "reference_gain"):
             if not 0.0 < getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} is {getattr(self, name)}, wanted above 0 and at most 1")
-        for name in ("shift_limit", "quiet"):
+        for name in ("shift_limit", "quiet", "patience"):
             if not getattr(self, name) >= 0.0:
                 raise ValueError(f"{name} is {getattr(self, name)}, wanted 0 or more")
         for name in ("scale", "spread"):  # divided by

@@ -99,6 +99,7 @@ def _blank_cell(rows: Rows, options: Options) -> Cell:
         reference_gain=1.0 / options.reference,
         shift_limit=np.inf,
         quiet=np.inf,
+        patience=np.inf,
         shift_precision=np.zeros((tags, tags)),
         signature=np.zeros((tags, tags)),
         knots=np.tile(np.linspace(0.0, 1.0, KNOTS), (count, 1)),
@@ -132,7 +133,9 @@ def _judge(
 ) -> Cell:
     """Return `cell` with the limits of another and the covariances of the rows in `use`."""
     cell = _with_precision(cell, ahead[use], options)
-    cell = cell._replace(shift_limit=limits.shift_limit, quiet=limits.quiet)
+    cell = cell._replace(
+        shift_limit=limits.shift_limit, quiet=limits.quiet, patience=limits.patience
+    )
     spare = cell.shift_gain / (2.0 - cell.shift_gain)  # variance of a mean of white noise
     inverse = _precision(_covariance(means[use], options, spare), cell.scored)
     return cell._replace(shift_precision=inverse, signature=_signature(cell, inverse))
@@ -184,14 +187,27 @@ def _covariance(residual: FloatArray, options: Options, part: float = 1.0) -> Fl
 def _with_limits(
     cell: Cell, ahead: FloatArray, rows: Rows, options: Options
 ) -> tuple[Cell, FloatArray]:
-    """Return `cell` with the limits of its shift, and the long mean after each row (n, M)."""
+    """Return `cell` with the limits of its shift, and the long mean after each row (n, M).
+
+    Patience lasts as long as any shift of the training rows did, and no less than the reference
+    takes to move.
+    """
     _, norms = _follow(cell, ahead, rows)
     apart, away = norms[rows.keep].T
     cell = cell._replace(
         shift_limit=float(np.quantile(apart, 1.0 - options.chance[0])),
         quiet=float(np.quantile(away, 1.0 - options.chance[1])),
     )
+    _, norms = _follow(cell, ahead, rows)
+    stood = _longest((norms[:, 0] <= cell.shift_limit) & (norms[:, 1] > cell.quiet))
+    cell = cell._replace(patience=max(options.reference, float(stood)))
     return cell, _follow(cell, ahead, rows)[0]
+
+
+def _longest(run: BoolArray) -> int:
+    """Return the length of the longest stretch of true rows."""
+    ends = np.flatnonzero(np.diff(np.r_[False, run, False].astype(np.int8)))
+    return int((ends[1::2] - ends[::2]).max(initial=0))
 
 
 def _follow(cell: Cell, ahead: FloatArray, rows: Rows) -> tuple[FloatArray, FloatArray]:

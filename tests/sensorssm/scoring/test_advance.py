@@ -41,7 +41,8 @@ def _slow_scores(cell: Cell, readings: np.ndarray, elapsed: np.ndarray) -> np.nd
     past: list[np.ndarray] = []
     averages = np.zeros((len(cell.decay), TAGS))
     energies, scores, given_way = np.ones(len(cell.energy_gain)), [], []
-    reference, recent, mean = np.zeros(TAGS), np.zeros(TAGS), np.zeros(TAGS)
+    reference, recent, mean, stood = np.zeros(TAGS), np.zeros(TAGS), np.zeros(TAGS), 0
+    let_go = 0
     for x, step in zip(readings, elapsed, strict=True):
         z = np.clip((x - cell.center) / cell.scale, -50, 50)
         here = np.isfinite(z)
@@ -66,22 +67,26 @@ def _slow_scores(cell: Cell, readings: np.ndarray, elapsed: np.ndarray) -> np.nd
         if not here[scored].any():
             scores.append(np.nan)
             continue
-        dof = (here & scored).sum()
-        now = residual @ inverse @ residual / dof if known else 1.0
+        dof, off = (here & scored).sum(), residual - reference
+        now = min(r @ inverse @ r for r in (residual, off)) / dof if known else 1.0
         energies = energies + cell.energy_gain * (now - energies)
-        off = residual - reference
         recent = recent + cell.recent_gain * (off - recent)
         mean = mean + cell.shift_gain * (off - mean)
-        if mean @ inverse @ mean <= cell.quiet:
-            reference = reference + cell.reference_gain * off
+        quiet = min(m @ inverse @ m for m in (mean, mean + reference)) <= cell.quiet
+        stood = 0 if quiet else stood + 1
         apart = (recent - mean) @ inverse @ (recent - mean)
         if apart > cell.shift_limit:
             given_way.append(len(scores))
-            mean = recent - np.sqrt(cell.shift_limit / apart) * (recent - mean)
-        values = [now, *energies, mean @ cell.shift_precision @ mean]
+            mean, stood = recent - np.sqrt(cell.shift_limit / apart) * (recent - mean), 0
+        if quiet or stood > cell.patience:
+            reference = reference + cell.reference_gain * off
+            let_go += not quiet
+        lasting = min((mean, mean + reference), key=lambda m: m @ inverse @ m)
+        values = [now, *energies, lasting @ cell.shift_precision @ lasting]
         levels = [_level(cell, c, np.log(max(v, 1e-12))) for c, v in enumerate(values)]
         scores.append(_level(cell, len(values), float(np.mean(levels))))
     assert given_way, "the wild value should have put the two means apart"
+    assert let_go, "a shift should have outlasted the patience"
     return np.array(scores)
 
 
@@ -106,6 +111,7 @@ def test_scores_are_those_of_the_definition(cell: Cell) -> None:
     readings[120] = np.nan
     readings[200, 0] = 1e9
     elapsed[[50, 90, 150]] = [2.0, 4.5, 40.0]
+    cell = cell._replace(patience=10.0)
     expected = _slow_scores(cell, readings, elapsed)
     np.testing.assert_allclose(_step_all(cell, readings, elapsed), expected, rtol=1e-8, atol=1e-10)
     shifted = _slow_scores(cell, np.roll(readings, 1, axis=0), elapsed)
@@ -182,6 +188,19 @@ def test_the_long_mean_averages_a_small_shift_as_its_gain_says(cell: Cell) -> No
     assert (norms[:, 0] < cell.shift_limit).all()
     expected = 0.5 * (1.0 - (1.0 - cell.shift_gain) ** np.arange(1, 61))
     np.testing.assert_allclose(means[:, 0], expected, rtol=1e-12)
+
+
+def test_a_steady_shift_is_let_go_and_so_is_its_end(cell: Cell) -> None:
+    """After the patience the reference moves to it; no shift at all has stayed normal."""
+    residual = np.zeros((4000, TAGS))
+    residual[100:3000, 0] = 3.0
+    means, _ = _long_means(cell, residual)
+    waited = 100 + int(cell.patience)
+    assert means[waited, 0] > 0.9 * 3.0
+    assert abs(means[2999, 0]) < 0.1 * 3.0
+    assert np.abs(means[3200:]).max() < 0.1 * 3.0
+    for_ever, _ = _long_means(cell._replace(patience=1e9), residual)
+    assert for_ever[2999, 0] > 0.9 * 3.0
 
 
 def test_a_lasting_offset_is_blamed_on_its_own_tag(cell: Cell) -> None:

@@ -34,7 +34,7 @@ def test_gains_are_shares(cell: Cell, name: str, value: float) -> None:
         cell._replace(**{name: value}).check(3)
 
 
-@pytest.mark.parametrize("name", ["shift_limit", "quiet"])
+@pytest.mark.parametrize("name", ["shift_limit", "quiet", "patience"])
 @pytest.mark.parametrize("value", [-1.0, np.nan])
 def test_limits_of_squared_norms_are_not_negative(cell: Cell, name: str, value: float) -> None:
     """A root is taken of one, and a mean below no limit would never be followed."""
