@@ -127,7 +127,7 @@ class SSMForecaster(Imputing, Explaining, ModelForecaster):
         self.season_ = fit.model.linear.seasons
         self._known, states = None, fit.states
         if future is not None:
-            inputs = KnownInputs.read(future)
+            inputs = KnownInputs.read(future, period_s=self.period_s_)
             rows = inputs.cut(list(assets_of(window)))
             self._known, known = fit_known_future(fit, list(series.values()), rows, inputs.names)
             states = [*map(FutureState, states, known)]
@@ -161,10 +161,11 @@ class SSMForecaster(Imputing, Explaining, ModelForecaster):
                 "a loaded model cannot learn on: its folder holds no sums of its readings. "
                 "Call update() to go on with it as it is, or fit() on all readings."
             )
-        window = self._window(X, times=times, groups=groups)
-        for rows in [self._after(rows) for rows in assets_of(window)]:  # all, before any is learnt
+        records = self._beside(self._records(X, times, groups), future)
+        for rows in [self._after(rows) for rows in records]:  # all, before any is learnt
             self._growth.read(rows.asset, rows.values, rows.elapsed)
-        self.update(X, times=times, groups=groups, future=future)
+        self._follow(records)
+        self._seen = empty_like(X)
         old = self._model
         self._model = ForecastModel(self._growth.improve(old.linear), old.conformal, old.correction)
         return self

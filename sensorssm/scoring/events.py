@@ -75,5 +75,5 @@ def _describe(started: int, ended: int, scores: FloatArray, shares: FloatArray) 
         ended=ended,
         peak=started + int(np.nanargmax(scores[inside])),
         first_tag=int(np.argmax(first)),
-        tags=tuple(int(i) for i in np.argsort(-blame, kind="stable")[:TOP]),
+        tags=tuple(int(i) for i in np.argsort(-blame, kind="stable")[:TOP] if blame[i] > 0),
     )

@@ -294,6 +294,31 @@ def test_a_plan_with_a_gap_is_refused(readings: tuple[np.ndarray, np.ndarray]) -
     assert len(model.forecast(future=known[:0])) == 6
 
 
+def test_a_plan_across_a_gap_before_the_choosing_rows_is_refused(
+    readings: tuple[np.ndarray, np.ndarray],
+) -> None:
+    """Inputs that go on after X would lie beside other rows of X_val than they were made for."""
+    X, known = timed(600, readings)
+    plan = pl.concat([known[:500], known[540:600]])
+    with pytest.raises(DataError, match="wanted a row for each step"):
+        SSMForecaster(horizon=6, season=None).fit(X[:500], X_val=X[540:], future=plan)
+
+
+def test_learning_on_with_a_bad_plan_learns_nothing(
+    readings: tuple[np.ndarray, np.ndarray],
+) -> None:
+    """A refused plan leaves the sums as they were: trying again counts no row twice."""
+    X, U = readings
+    tried, once = (
+        SSMForecaster(horizon=6, season=24).fit(X[:600], future=U[:600]) for _ in range(2)
+    )
+    with pytest.raises(ShapeError, match="wanted one each"):
+        tried.partial_fit(X[600:900], future=U[600:700])
+    for model in (tried, once):
+        model.partial_fit(X[600:900], future=U[600:900])
+    np.testing.assert_array_equal(tried.forecast(), once.forecast())
+
+
 def test_a_plan_of_another_asset_is_refused(readings: tuple[np.ndarray, np.ndarray]) -> None:
     """Inputs in another order of assets than the readings, or of many ahead, are no plan."""
     X, known = timed(400, readings)

@@ -54,6 +54,12 @@ def test_who_moved_first_is_not_who_is_blamed_most() -> None:
     assert (event.first_tag, event.tags[0]) == (2, 1)
 
 
+def test_a_tag_without_a_share_is_not_blamed() -> None:
+    shares = np.tile([0.7, 0.0, 0.3], (4, 1))
+    (event,) = describe_events(np.array([[0, 4]]), np.full(4, 5.0), shares)
+    assert event.tags == (0, 2)
+
+
 def test_the_peak_is_the_largest_score_of_the_event() -> None:
     scores = np.array([9.0, 4.0, np.nan, 6.0, 5.0, 8.0])
     (event,) = describe_events(np.array([[1, 5]]), scores, np.full((6, 2), 0.5))
