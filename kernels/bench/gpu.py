@@ -32,7 +32,7 @@ TABLES = ("accuracy", "scan", "step", "shared")
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 # mamba-ssm 2.3.2.post1 (its CUDA kernel built for sm_90), measured EARLIER on an H100 80GB HBM3,
-# torch 2.11.0+cu130, the same shapes and harness: forward and forward+backward graph medians, ms.
+# torch 2.11.0+cu130, the same shapes and method: forward and forward+backward graph medians, ms.
 MAMBA_MS = {
     "bf16": [(0.299, 1.544), (0.075, 0.380), (0.158, 0.590), (0.479, 1.769), (0.704, 3.390),
              (0.742, 4.441), (0.583, 2.205)],
@@ -194,7 +194,7 @@ def main() -> None:
           f"copy {ceilings.bytes_per_s / 1e12:.2f} TB/s, exp2 {ceilings.exps_per_s / 1e12:.2f} T/s")  # fmt: skip
     if not find_spec("mamba_ssm"):
         print("mamba-ssm does not import here: its columns are figures measured earlier on an H100 "
-              "(mamba-ssm 2.3.2.post1, torch 2.11.0+cu130, same shapes and harness)")  # fmt: skip
+              "(mamba-ssm 2.3.2.post1, torch 2.11.0+cu130, same shapes and method)")  # fmt: skip
     tables = {
         "accuracy": accuracy_table,
         "scan": lambda: scan_table(
