@@ -25,6 +25,9 @@ LEAST_GAIN = 0.01
 ENOUGH_STEPS = 96
 # A level that held so far may be left for good, which no past can tell: it must win so much surer.
 WANDERING = 2.0
+# Over k horizons a random walk seems to return to its level, and saves about this share / k of the
+# last reading's squared error: the square of Dickey and Fuller's t, 2.4 on average, is its multiple.
+RETURNING = 2.0
 # With this many independent horizons to judge by, the doubt is doubled.
 FEW_HORIZONS = 4.0
 
@@ -136,24 +139,46 @@ def _shares(judge: _Judge, products: FloatArray) -> FloatArray:
     towards the best average as far as their gains are believed. The first candidates are bases.
 
     An average is judged by the shares that the other blocks ask for; but none speaks for the
-    first, in which the memory still fills.
+    first, in which the memory still fills. What has no season may be a random walk.
     """
     best = _best_shares(products.sum(axis=0))
     rest = [np.delete(products, fold, axis=0).sum(axis=0) for fold in range(1, len(products))]
     unseen = [best, *(_best_shares(part) for part in rest)]
     told = np.einsum("fmk,fmkl,fml->mf", unseen, products, unseen)
-    shares, units = np.empty_like(best), np.eye(best.shape[1])
+    plain = _plain_shares(judge, products)
+    error = np.einsum("mk,fmkl,ml->mf", plain, products, plain)
+    walks = not judge.bases.seasons
+    shares = np.empty_like(best)
     for tag in range(len(best)):
-        own, doubts = products[:, tag], doubts_of(judge.horizons(tag))
-        alone = np.einsum("fkk->kf", own)[: judge.bases.count]
-        rival = int(np.argmin(alone.sum(axis=1)))
-        # A season was asked for or found, so it needs no more evidence than this.
-        enough = 1.0 if rival >= SEASON else WANDERING * doubts
-        leap = belief(alone[rival], alone[LAST], enough)
-        plain = units[LAST] + leap * (units[rival] - units[LAST])
-        error = np.einsum("k,fkl,l->f", plain, own, plain)
-        shares[tag] = plain + belief(told[tag], error, doubts) * (best[tag] - plain)
+        horizons = judge.horizons(tag)
+        chance = RETURNING / horizons if walks else 0.0
+        far = belief(told[tag], error[tag], doubts_of(horizons), chance)
+        shares[tag] = plain[tag] + far * (best[tag] - plain[tag])
     return shares
+
+
+def _plain_shares(judge: _Judge, products: FloatArray) -> FloatArray:
+    """Return each tag's shares (M, K) of the last reading and the base that errs least.
+
+    A season was asked for or found, so it needs no more evidence than a standard error; of few
+    horizons not even that tells, and it shares as the errors ask for.
+    """
+    total = products.sum(axis=0)
+    alone = np.einsum("fmkk->mkf", products)[:, : judge.bases.count]
+    plain = np.zeros(total.shape[:2])
+    for tag, errors in enumerate(alone):
+        rival, horizons = int(np.argmin(errors.sum(axis=1))), judge.horizons(tag)
+        if rival >= SEASON and horizons < FEW_HORIZONS:
+            both = np.ix_([LAST, rival], [LAST, rival])
+            leap = best_shares(total[tag][both] + total.mean(axis=0)[both])[1]
+        else:
+            sure = rival >= SEASON
+            doubts = 1.0 if sure else WANDERING * doubts_of(horizons)
+            chance = 0.0 if sure else RETURNING / horizons
+            leap = belief(errors[rival], errors[LAST], doubts, chance)
+        plain[tag, LAST] = 1.0 - leap
+        plain[tag, rival] += leap
+    return plain
 
 
 def _best_shares(products: FloatArray) -> FloatArray:
@@ -161,16 +186,18 @@ def _best_shares(products: FloatArray) -> FloatArray:
     return np.array([best_shares(own + products.mean(axis=0)) for own in products])
 
 
-def belief(error: FloatArray, other: FloatArray, doubts: float) -> float:
+def belief(error: FloatArray, other: FloatArray, doubts: float, chance: float = 0.0) -> float:
     """Return how far to go from what errs by `other` (folds,) to what errs by `error`, 0 to 1.
 
-    It is the whole way where the mean gain exceeds its standard error `doubts` times. Less is worth
-    a part of it: most of a gain lies in the first half of the way, and most of a loss in the second.
+    It is the whole way where the mean gain exceeds its standard error `doubts` times, and the share
+    `chance` of what is lost on top. Less is worth a part of it: most of a gain lies in the first
+    half of the way, and most of a loss in the second.
     """
     gain = other - error
     if len(gain) < 2:
         return float(gain.sum() > 0.05 * other.sum())
-    mean, doubt = max(gain.mean(), 0.0), doubts * _standard_error(gain)
+    doubt = doubts * _standard_error(gain) + chance * other.mean()
+    mean = max(gain.mean(), 0.0)
     return float(min(mean / doubt, 1.0) ** 4) if doubt > 0 else float(mean > 0)
 
 

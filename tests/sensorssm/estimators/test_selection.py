@@ -97,3 +97,42 @@ def test_belief_grows_with_the_evidence_and_ends_at_all() -> None:
     assert 0 < belief(doubtful, other, doubts=2.0) < 1
     assert belief(doubtful, other, 4.0) < belief(doubtful, other, 2.0)
     assert belief(other - 1, other, doubts=4.0) == 1
+    assert belief(other - 1, other, doubts=4.0, chance=0.2) == pytest.approx(0.5**4)
+
+
+@pytest.mark.parametrize("rows", [80, 160, 300])
+def test_short_random_walks_lose_nothing_to_the_last_value(rows: int) -> None:
+    """On walks, of which nothing but the last value tells, no fit of few rows errs 2 % more."""
+    lost = [_error_to_last(rows, np.random.default_rng(1000 + seed)) for seed in range(12)]
+
+    assert max(lost) < 1.02
+
+
+def _error_to_last(rows: int, rng: np.random.Generator) -> float:
+    """Return the squared error of a fit on three walks over the last value's, on 600 rows more."""
+    X = rng.standard_normal((rows + 600, 3)).cumsum(axis=0)
+    model = fit(X[:rows], horizon=20).model
+    origins = np.arange(rows, len(X) - 20)
+    seen = model.advance(X, np.ones(len(X)), model.start(), origins)
+    truth = X[origins[:, None] + np.arange(1, 21)]
+    error = ((model.forecast(seen, None, None) - truth) ** 2).mean()
+    return float(error / ((X[origins, None] - truth) ** 2).mean())
+
+
+def test_a_season_seen_few_times_shares_with_the_last_value() -> None:
+    """A short walk with a season is forecast no worse on average than by its last season."""
+    ratios = [_error_to_season(np.random.default_rng(1000 + seed)) for seed in range(12)]
+
+    assert np.mean(ratios) < 1.0
+
+
+def _error_to_season(rng: np.random.Generator) -> float:
+    """Return the squared error of a fit on 80 rows over the last season's, on 600 rows more."""
+    waves = 3 * np.sin(np.arange(680) * np.pi / 12)[:, None]
+    X = waves + 0.5 * rng.standard_normal((680, 3)).cumsum(axis=0)
+    model = fit(X[:80], (24,), horizon=20).model
+    origins = np.arange(80, 660)
+    seen = model.advance(X, np.ones(680), model.start(), origins)
+    ahead = origins[:, None] + np.arange(1, 21)
+    error = ((model.forecast(seen, None, None) - X[ahead]) ** 2).mean()
+    return float(error / ((X[ahead - 24] - X[ahead]) ** 2).mean())
