@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from sensorssm.errors import ConfigError, ShapeError
 from sensorssm.estimators.base import Arrays
+from sensorssm.estimators.checks import check_steps
 from sensorssm.estimators.fold import State
 from sensorssm.estimators.learning import Series
-from sensorssm.estimators.peer import Peer, check_steps
+from sensorssm.estimators.peer import Peer
 from sensorssm.estimators.targets import Targets
 from sensorssm.scoring.conformal import LEVELS, fit_offsets, read_offsets
 

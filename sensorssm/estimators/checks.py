@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sensorssm.errors import DataError, ShapeError
+from sensorssm.errors import ConfigError, DataError, ShapeError
 
 FloatArray = NDArray[np.float64]
+
+
+def check_steps(**steps: Any) -> None:
+    """Raise `ConfigError` for a setting that is not a whole number of at least 1."""
+    for name, value in steps.items():
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise ConfigError(f"{name}={value!r}, wanted a whole number of at least 1")
 
 
 def check_origins(origins: ArrayLike, rows: int) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from sensorssm.errors import ConfigError
 from sensorssm.estimators.answers import empty_like, predict_answer
 from sensorssm.estimators.assets import assets_of
-from sensorssm.estimators.checks import refuse_empty_tags
+from sensorssm.estimators.checks import check_steps, refuse_empty_tags
 from sensorssm.estimators.covariates import fit_known_future
 from sensorssm.estimators.explanation import Explaining
 from sensorssm.estimators.fitting import fit_model
@@ -295,9 +295,7 @@ class SSMForecaster(Imputing, Explaining, ModelForecaster):
         return 0.0 if correction is None else float(correction.selective.gain_)
 
     def _check_settings(self) -> None:
-        for name, value, least in (("horizon", self.horizon, 1), ("lags", self.lags, 1)):
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise ConfigError(f"{name}={value!r}, wanted a whole number of at least {least}")
+        check_steps(horizon=self.horizon, lags=self.lags)
         if self.memory not in MEMORIES:
             raise ConfigError(f"memory={self.memory!r}, wanted one of {', '.join(MEMORIES)}")
         if self.period is not None and not self.period > 0:

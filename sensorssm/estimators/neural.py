@@ -16,9 +16,10 @@ from sensorssm.config import (
 )
 from sensorssm.errors import ConfigError
 from sensorssm.estimators.base import Arrays
+from sensorssm.estimators.checks import check_steps
 from sensorssm.estimators.fold import Fold
 from sensorssm.estimators.learning import Series
-from sensorssm.estimators.peer import Peer, check_steps
+from sensorssm.estimators.peer import Peer
 
 logger = logging.getLogger(__name__)
 

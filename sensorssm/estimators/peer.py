@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from sensorssm.errors import ConfigError
 from sensorssm.estimators.answers import empty_like, predict_answer
 from sensorssm.estimators.assets import AssetRows
 from sensorssm.estimators.base import Arrays, under
@@ -178,13 +177,6 @@ class Peer(RollingForecaster):
             for i, name in enumerate(config["assets"])
         }
         return self
-
-
-def check_steps(**steps: Any) -> None:
-    """Raise `ConfigError` for a setting that is not a whole number of at least 1."""
-    for name, value in steps.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise ConfigError(f"{name}={value!r}, wanted a whole number of at least 1")
 
 
 def _to_file(part: NDArray[Any]) -> NDArray[Any]:

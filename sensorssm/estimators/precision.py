@@ -13,8 +13,8 @@ from sensorssm.config import Precision
 def lower_products(precision: Precision, device: torch.device) -> torch.autocast:
     """Return the context in which products of matrices take bfloat16, or nothing changes.
 
-    Weights, rates, levels and the states of state space layers are float32 in either. "auto" is bfloat16 on a GPU that has
-    it, float32 elsewhere.
+    Weights, rates, levels and the states of state space layers are float32 in either. "auto" is
+    bfloat16 on a GPU that has it, float32 elsewhere.
     """
     if precision == "auto":
         lower = device.type == "cuda" and torch.cuda.is_bf16_supported()

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sensorssm.errors import ConfigError, ShapeError
 from sensorssm.estimators.assets import AssetRows
+from sensorssm.estimators.base import under
 from sensorssm.estimators.covariates import KnownFuture
 from sensorssm.estimators.known_inputs import KnownInputs
 from sensorssm.estimators.stream import (
@@ -155,8 +156,7 @@ class FutureReader:
 
     def restored(self, arrays: Arrays) -> FutureState:
         """Return the state of named parts; raises as `AssetState.from_arrays` does."""
-        own = {k.removeprefix(_INPUTS): v for k, v in arrays.items() if k.startswith(_INPUTS)}
-        inputs = AssetState.from_arrays(own, self.known.model.start())
+        inputs = AssetState.from_arrays(under(_INPUTS, arrays), self.known.model.start())
         return FutureState(AssetState.from_arrays(arrays, self.model.start()), inputs)
 
 

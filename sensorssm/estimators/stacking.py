@@ -70,7 +70,8 @@ def error_products(
 ) -> FloatArray:
     """Return the summed products (K, K) of the candidates' errors on one block of one tag.
 
-    `weights` are those of `steps`. Errors of an average of candidates follow from these: a' P a for shares a.
+    `weights` are those of `steps`. Errors of an average of candidates follow from these: a' P a for
+    shares a.
     """
     zz, zy = sums.zz[block, tag], sums.zy[block, tag]
     origin = np.array([bases.origin(c.base) for c in candidates])

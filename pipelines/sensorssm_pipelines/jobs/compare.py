@@ -118,8 +118,8 @@ def as_text(report: CompareReport) -> str:
             f"{row[VERSUS]:+.1f}" if row["model"] != first else "",
             f"{row['coverage']:.1%}",
             f"{row['fit_s']:.1f}",
-            "" if row["step_us"] is None else f"{row['step_us']:.0f}",
-            "" if row["state_bytes"] is None else f"{row['state_bytes']:.0f}",
+            f"{row['step_us']:.0f}",
+            f"{row['state_bytes']:.0f}",
         ]
         for row in report.summary().iter_rows(named=True)
     ]
@@ -196,13 +196,8 @@ def _makers(recipe: Recipe, horizon: int) -> dict[str, Callable[[], Any]]:
     }
 
 
-def _costs_online(model: Any, readings: pl.DataFrame) -> dict[str, float | int | None]:
-    """Return the median time to read one row, and the bytes that are kept between rows.
-
-    None for a model that has no stream.
-    """
-    if not hasattr(model, "stream"):
-        return {"step_us": None, "state_bytes": None}
+def _costs_online(model: Any, readings: pl.DataFrame) -> dict[str, float | int]:
+    """Return the median time to read one row, and the bytes that are kept between rows."""
     stream, times = model.stream(), []
     for row in model.readings(readings[: _WARM + _TIMED]):
         begun = perf_counter()
