@@ -121,6 +121,8 @@ def watch_surprise(
     cell: Cell,
     surprise: FloatArray,
     residual: FloatArray,
+    pull: FloatArray,
+    norm: float,
     dof: float,
     energy: FloatArray,
     blame: FloatArray,
@@ -129,18 +131,16 @@ def watch_surprise(
     """Take in what the forecast missed: its squared norm at once, and averaged.
 
     `surprise` (M,) is of all tags, NaN where it is not known; `residual` (M,) of those that score,
-    missing ones filled.
+    missing ones filled, with its `norm` and `pull` (M,) as `norm_of` gives them.
     """
     known = not np.isnan(surprise).all()
-    pull = np.empty(residual.size)
-    now = norm_of(residual, cell.precision, pull)
     for i in range(residual.size):
         if not np.isnan(surprise[i]) and cell.fixed[i] == 0.0:
             # A tag that only informs does not score, but may well be what went wrong.
             alone = surprise[i] ** 2 / cell.spread[i]
             part = (1.0 - BLEND) * alone + BLEND * max(residual[i] * pull[i], 0.0)
             blame[i] += cell.energy_gain[-1] * (part - blame[i])
-    now = now / dof if known else 1.0
+    now = norm / dof if known else 1.0
     stats[0] = np.log(max(now, TINY))
     for k in range(energy.size):
         energy[k] += cell.energy_gain[k] * (now - energy[k])
@@ -303,12 +303,13 @@ def advance(
         shares[:] = 1.0 / tags
         return np.nan
 
-    parts, last = np.empty(tags), stats.size
+    parts, pull, last = np.empty(tags), np.empty(tags), stats.size
     off = residual - shift[0]
-    if norm_of(off, cell.precision, parts) < norm_of(residual, cell.precision, parts):
-        watch_surprise(cell, surprise - shift[0], off, dof, energy, blame, stats[:-1])
+    near, far = norm_of(off, cell.precision, pull), norm_of(residual, cell.precision, parts)
+    if near < far:
+        watch_surprise(cell, surprise - shift[0], off, pull, near, dof, energy, blame, stats[:-1])
     else:  # the plant is back where it was in training
-        watch_surprise(cell, surprise, residual, dof, energy, blame, stats[:-1])
+        watch_surprise(cell, surprise, residual, parts, far, dof, energy, blame, stats[:-1])
     stats[-1] = watch_shift(cell, residual, shift, state[STOOD:HEAD], parts)
     mean, by_shift = weigh(cell, stats)
     score = evidence(cell.knots[last], cell.levels[last], cell.slope[last], mean)
