@@ -25,8 +25,7 @@ class FixedSSM(nn.Module):
     """Algorithm 1: A, B, C and delta are learned, and the same at every step.
 
     Discretised by an exact zero-order hold: the state is right between steps too, for an input that
-    holds its value. Each of the D N states is a channel of its own to the operator, as B and C are
-    different in every channel.
+    holds its value.
     """
 
     def __init__(self, dim: int, state_size: int = 16, *, generator: Generator | None = None):
@@ -52,24 +51,47 @@ class FixedSSM(nn.Module):
         state : Tensor, shape (B, D, N)
         elapsed : Tensor, shape (B, L), steps since the row before; one each when left out
         """
-        batch, length = x.shape[:2]
-        A = -torch.exp(self.A_log)
-        delta = F.softplus(self.delta_bias)[:, None]  # (D, 1), over states
-        if elapsed is not None:
-            delta = delta * elapsed[..., None, None]  # (B, L, D, 1)
-        gain = torch.expm1(delta * A) / (delta * A) * self.B
-        ones = x.new_ones(batch, length, 1)
+        A, delta = -torch.exp(self.A_log), F.softplus(self.delta_bias)
+        if elapsed is None:
+            B = self._held(delta[:, None] * A)
+            y, state = _scan_exactly(
+                x,
+                _every_step(delta, x),
+                A,
+                B,
+                self.C,
+                delta_softplus=False,
+                initial_state=state,
+            )
+        else:
+            y, state = self._scan_uneven(x, delta * elapsed[..., None], A, state)
+        y = y + self.D * x
+        return y if gate is None else y * F.silu(gate), state
+
+    def _scan_uneven(
+        self, x: Tensor, delta: Tensor, A: Tensor, state: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return sums and state where delta (B, L, D) changes, and with it what a hold adds.
+
+        B is then no longer fixed: each of the D N states is a channel of its own to the operator,
+        at many times the cost.
+        """
+        delta = delta[..., None].expand(*delta.shape, A.shape[1])
+        ones = x.new_ones(*x.shape[:2], 1)
         states, last = _scan_exactly(
-            (gain * x[..., None]).flatten(2),
-            delta.expand(batch, length, *A.shape).flatten(2),
+            (self._held(delta * A) * x[..., None]).flatten(2),
+            delta.flatten(2),
             A.reshape(-1, 1),
             ones,
             ones,
             delta_softplus=False,
-            initial_state=state.reshape(batch, -1, 1),
+            initial_state=state.flatten(1)[..., None],
         )
-        y = (states.unflatten(2, A.shape) * self.C).sum(-1) + self.D * x
-        return y if gate is None else y * F.silu(gate), last.view_as(state)
+        return (states.unflatten(2, A.shape) * self.C).sum(-1), last.view_as(state)
+
+    def _held(self, exponent: Tensor) -> Tensor:
+        """Return B (..., D, N) as it is for an input held while the state decays by `exponent`."""
+        return torch.expm1(exponent) / exponent * self.B
 
 
 class ComplexSSM(nn.Module):
@@ -105,11 +127,9 @@ class ComplexSSM(nn.Module):
         delta, u = F.softplus(self.delta_bias), x
         if elapsed is not None:  # the operator multiplies readings by delta; time must not
             delta, u = delta * elapsed[..., None], x / elapsed[..., None]
-        elif not x.is_cuda:  # the operator's FFT would round outputs by readings after them
-            delta = delta.expand_as(x)
         y, last = _scan_exactly(
             u,
-            delta,
+            _every_step(delta, x),
             A,
             torch.ones_like(C),
             C,
@@ -164,6 +184,15 @@ class SelectiveSSM(nn.Module):
             delta_softplus=elapsed is None,
             initial_state=state,
         )
+
+
+def _every_step(delta: Tensor, x: Tensor) -> Tensor:
+    """Return step sizes (D,) as the operator is to see them for x (B, L, D).
+
+    On a processor at every step: told that nothing changes the operator could take its FFT, which
+    rounds outputs by the readings after them.
+    """
+    return delta if x.is_cuda else delta.expand_as(x)
 
 
 def _scan_exactly(*arguments: Tensor, **options: Any) -> tuple[Tensor, Tensor]:
