@@ -45,6 +45,14 @@ def test_every_recipe_key_is_on_the_recipes_page() -> None:
     assert not [key for key in sorted(keys) if f"`{key}`" not in page and f"[{key}]" not in page]
 
 
+def test_every_recipe_is_on_the_recipes_page() -> None:
+    """A recipe for public data that the page does not name will not be found."""
+    page = (ROOT / "docs" / "recipes.md").read_text()
+    recipes = sorted((ROOT / "pipelines" / "recipes").glob("*.toml"))
+    assert len(recipes) > 5
+    assert not [path.stem for path in recipes if f"[`{path.stem}`]" not in page]
+
+
 def test_every_command_is_in_the_guide() -> None:
     """A command that the guide does not name is not finished."""
     from sensorssm_pipelines.cli import main

@@ -58,3 +58,27 @@ def test_ett_beats_seasonal_naive_and_the_moving_average(tmp_path: Path) -> None
                 ours = tested.mean(MODEL, metric, horizon)
                 assert ours < tested.mean(baseline, metric, horizon), (horizon, metric)
     assert Store(tmp_path, read_only=True).read_forecasts("transformer-1").height > 0
+
+
+@pytest.mark.parametrize("name", ["tep", "batadal"])
+def test_a_reference_run_teaches_what_finds_the_faults_of_the_others(
+    name: str, tmp_path: Path
+) -> None:
+    """By every measure of the recipe that needs no threshold, better than each naive score."""
+    report = run_recipe(name, tmp_path)
+    assert report.rows is not None and report.fit.assets == 1
+    by_model = {row["model"]: row for row in report.rows.table.iter_rows(named=True)}
+    measures = {"tep": ("found_at_1pc", "auc_pr"), "batadal": ("vus_pr", "auc_pr", "batadal")}
+    for naive in NAIVE:
+        for measure in measures[name]:
+            assert by_model[DETECTOR][measure] > by_model[naive][measure], (naive, measure)
+
+
+def test_gaps_are_neither_filled_nor_judged(tmp_path: Path) -> None:
+    """Air quality: a seventh of the cells is missing, and the forecaster beats its baselines."""
+    report = run_recipe("air-quality", tmp_path)
+    account, tested = report.ingest.account, report.backtest
+    assert account.missing == 16_701 and account.rows_in == account.cells - account.missing
+    assert tested is not None
+    for baseline in BASELINES:
+        assert tested.mean(MODEL, "mse") < tested.mean(baseline, "mse")

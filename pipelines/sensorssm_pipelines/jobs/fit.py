@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from sensorssm.names import TIME
-from sensorssm_pipelines.jobs.models import Models, assets_of, readings_of, save_models
+from sensorssm_pipelines.jobs.models import Models, fitted_assets, readings_of, save_models
 from sensorssm_pipelines.jobs.spans import Spans, spans_of
 from sensorssm_pipelines.progress import Progress, silent
 from sensorssm_pipelines.recipes.parts import Recipe
@@ -36,7 +36,7 @@ class FitReport:
 
 def run(recipe: Recipe, store: Store, progress: Progress = silent) -> FitReport:
     """Fit the models of every asset on its fit span; they are saved once all of them are there."""
-    assets, rows = assets_of(store), 0
+    assets, rows = fitted_assets(recipe, store), 0
     models: dict[str, Models] = {}
     seconds: dict[str, float] = {}
     selective: dict[str, float] = {}
@@ -58,7 +58,7 @@ def run(recipe: Recipe, store: Store, progress: Progress = silent) -> FitReport:
         models[asset] = Models(forecaster, detector)
     for asset, fitted in models.items():
         save_models(store, asset, fitted)
-        _describe(store, asset, fitted)
+        _describe(store, store.assets() if recipe.split.reference else [asset], fitted)
     progress("fitting models", len(assets), len(assets))
     return FitReport(len(assets), rows, seconds, selective)
 
@@ -99,8 +99,8 @@ def _fit_detector(
     ).fit(rows, labels=known)
 
 
-def _describe(store: Store, asset: str, models: Models) -> None:
+def _describe(store: Store, assets: list[str], models: Models) -> None:
     found = (models.detector, models.forecaster)
     names = [type(model).__name__ for model in found if model is not None]
-    row = store.read_assets(asset).with_columns(model=pl.lit(" + ".join(names)))
-    store.write_assets(row)
+    rows = store.read_assets().filter(pl.col("asset").is_in(assets))
+    store.write_assets(rows.with_columns(model=pl.lit(" + ".join(names))))

@@ -45,6 +45,24 @@ def assets_of(store: Store) -> list[str]:
     return assets
 
 
+def fitted_assets(recipe: Recipe, store: Store) -> list[str]:
+    """Return the assets that have models of their own: all of them, or the reference alone.
+
+    Raises
+    ------
+    DataError : no assets, or a reference that is none of them.
+    """
+    assets, reference = assets_of(store), recipe.split.reference
+    if reference is None:
+        return assets
+    if reference not in assets:
+        raise DataError(
+            f"split.reference names asset {reference!r}, which is not in {store.path}; there are "
+            f"{', '.join(map(repr, assets[:8]))}{' ...' if len(assets) > 8 else ''}. Correct it."
+        )
+    return [reference]
+
+
 def model_folder(store: Store, asset: str) -> Path:
     """Return where the models of an asset lie."""
     return store.path / "models" / folder_name(asset)
@@ -59,7 +77,7 @@ def save_models(store: Store, asset: str, models: Models) -> None:
 
 
 def load_models(recipe: Recipe, store: Store, asset: str, readings: pl.DataFrame) -> Models:
-    """Return the models of an asset that fit the tags of `readings`.
+    """Return the models of an asset that fit the tags of `readings`; the reference's, if any.
 
     Raises
     ------
@@ -69,7 +87,7 @@ def load_models(recipe: Recipe, store: Store, asset: str, readings: pl.DataFrame
     """
     from sensorssm.estimators import SSMDetector, SSMForecaster
 
-    folder = model_folder(store, asset)
+    folder = model_folder(store, recipe.split.reference or asset)
     return Models(
         forecaster=_load(SSMForecaster, folder / "forecaster", readings)
         if recipe.forecast

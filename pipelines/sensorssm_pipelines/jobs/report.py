@@ -12,9 +12,10 @@ from sensorssm_pipelines.jobs.backtest import BASELINES, MODEL, BacktestReport
 from sensorssm_pipelines.jobs.fit import FitReport
 from sensorssm_pipelines.jobs.ingest import IngestReport
 from sensorssm_pipelines.jobs.judge import JudgeReport
+from sensorssm_pipelines.jobs.measures import MEASURES, written
 from sensorssm_pipelines.jobs.records import to_json
 from sensorssm_pipelines.jobs.replay import ReplayReport
-from sensorssm_pipelines.jobs.rows import VUS_WINDOW, RowsReport
+from sensorssm_pipelines.jobs.rows import RowsReport
 from sensorssm_pipelines.periods import minutes_text
 from sensorssm_pipelines.store import Store
 
@@ -160,19 +161,14 @@ def _false_alarms(report: JudgeReport) -> str:
 
 
 def _rows(report: RowsReport) -> str:
+    names = [name for name in report.table.columns if name != "model"]
     rows = [
-        [
-            row["model"],
-            f"{row['f1']:.3f}",
-            f"{row['false_alarm_rate']:.1%}",
-            f"{row['missed_alarm_rate']:.1%}",
-            f"{row['vus_pr']:.3f}",
-        ]
+        [row["model"], *(written(name, row[name]) for name in names)]
         for row in report.table.iter_rows(named=True)
     ]
-    head = ["detector", "F1", "false alarms", "missed", "VUS-PR"]
-    title = f"Row by row (F1, VUS-PR with a window of {VUS_WINDOW} rows: more is better)"
-    return f"{title}\n{table(head, rows)}"
+    head = ["detector", *(MEASURES[name].heading for name in names)]
+    volume = f", VUS-PR with a window of {report.vus_window} rows" if "vus_pr" in names else ""
+    return f"Row by row, at thresholds set without labels{volume}\n{table(head, rows)}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,7 +1,8 @@
-"""Job: judge a detector row by row against labels, pooled over assets, beside naive scores."""
+"""Job: judge a detector row by row against labels, all assets together, beside naive scores."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sensorssm.names import TIME
+from sensorssm_pipelines.jobs.measures import Judged, measured
 from sensorssm_pipelines.jobs.models import readings_of
 from sensorssm_pipelines.jobs.naive import NAIVE, naive_threshold
 from sensorssm_pipelines.jobs.recording import DETECTOR
@@ -16,7 +18,7 @@ from sensorssm_pipelines.jobs.spans import spans_of
 from sensorssm_pipelines.recipes.parts import Recipe
 from sensorssm_pipelines.store import Store
 
-VUS_WINDOW = 100  # rows; the value depends on it, so it is said beside it
+IN_ALARM = f"{DETECTOR}, while in alarm"
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -24,29 +26,21 @@ BoolArray = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class RowsReport:
-    """One row a model: f1, false_alarm_rate and missed_alarm_rate of its alarms, vus_pr of its scores.
+    """One row a model: the recipe's measures of its scores and of the rows above its threshold.
 
-    The first three pool the rows of all assets; the volume under the surface of precision and
-    recall needs no threshold and is the mean over assets.
+    The row `IN_ALARM` judges the rows on which an alarm of the recipe's delays stood open instead;
+    what needs scores is null there. `vus_window` is in rows.
     """
 
     table: pl.DataFrame
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """Scores, alarms and truth of one asset's scored rows, (n,)."""
-
-    scores: FloatArray
-    in_alarm: BoolArray
-    is_faulty: BoolArray
+    vus_window: int
 
 
 def run(recipe: Recipe, store: Store) -> RowsReport | None:
     """Judge the detector of a store and the naive scores; None where there are no labels."""
     if recipe.detect is None or store.read_labels().is_empty():
         return None
-    found: dict[str, list[_Judged]] = {name: [] for name in (DETECTOR, *NAIVE)}
+    found: dict[str, list[Judged]] = {name: [] for name in (DETECTOR, IN_ALARM, *NAIVE)}
     for asset in store.assets():
         readings = readings_of(store, asset)
         first = spans_of(recipe.split, readings[TIME], asset).score
@@ -54,22 +48,39 @@ def run(recipe: Recipe, store: Store) -> RowsReport | None:
             continue
         is_faulty = _truth(readings[TIME], store.read_labels(asset))[first:]
         scored = store.read_scores(asset)
-        scores = {DETECTOR: (scored["score"].to_numpy(), float(scored["threshold"][0]))}
-        values = readings.drop(TIME).to_numpy().astype(np.float64)
-        for name, naive in NAIVE.items():
-            series = naive(values, first)
-            limit = naive_threshold(series, first, recipe.detect.false_alarm_rate)
-            scores[name] = series[first:], limit
-        for name, (series, limit) in scores.items():
-            found[name].append(_Judged(series, _in_alarm(series > limit, recipe), is_faulty))
-    return RowsReport(pl.DataFrame([{"model": n, **_metrics(parts)} for n, parts in found.items()]))
+        scores, above = scored["score"].to_numpy(), scored["is_anomaly"].to_numpy()
+        found[DETECTOR].append(Judged(scores, above, is_faulty, first))
+        found[IN_ALARM].append(Judged(None, _in_alarm(above, recipe), is_faulty, first))
+        for name, series, limit in _naive(recipe, store, asset, readings):
+            found[name].append(Judged(series, series > limit, is_faulty, first))
+    table = {name: measured(parts, recipe.judge) for name, parts in found.items()}
+    rows = [{"model": name, **row} for name, row in table.items() if set(row.values()) != {None}]
+    return RowsReport(pl.DataFrame(rows), recipe.judge.vus_window)
 
 
 def metric_rows(report: RowsReport, run: str) -> pl.DataFrame:
     """Return the report as rows of the table of metrics, for all assets together."""
-    return report.table.unpivot(index="model", variable_name="metric").select(
+    rows = report.table.unpivot(index="model", variable_name="metric").drop_nulls("value")
+    return rows.select(
         pl.lit(run).alias("run"), pl.lit("all").alias("asset"), "model", "metric", "value"
     )
+
+
+def _naive(
+    recipe: Recipe, store: Store, asset: str, readings: pl.DataFrame
+) -> Iterator[tuple[str, FloatArray, float]]:
+    """Give each naive score of an asset's judged rows with its threshold, from the fitted rows."""
+    assert recipe.detect is not None
+    values, fitted = _values(readings), spans_of(recipe.split, readings[TIME], asset).score
+    reference = recipe.split.reference
+    if reference not in (None, asset):
+        learnt = readings_of(store, reference)
+        past = _values(learnt)[: spans_of(recipe.split, learnt[TIME], reference).fit]
+        values, fitted = np.concatenate([past, values]), len(past)
+    for name, naive in NAIVE.items():
+        series = naive(values, fitted)
+        limit = naive_threshold(series, fitted, recipe.detect.false_alarm_rate)
+        yield name, series[fitted:], limit
 
 
 def _truth(times: pl.Series, labels: pl.DataFrame) -> BoolArray:
@@ -93,19 +104,5 @@ def _in_alarm(above: BoolArray, recipe: Recipe) -> BoolArray:
     return inside
 
 
-def _metrics(parts: list[_Judged]) -> dict[str, float]:
-    from sensorssm.evaluation.anomaly import row_rates, volume_under_surface
-
-    truth = np.concatenate([part.is_faulty for part in parts])
-    rates = row_rates(truth, np.concatenate([part.in_alarm for part in parts]))
-    volumes = [
-        volume_under_surface(part.is_faulty, np.nan_to_num(part.scores), window=VUS_WINDOW).pr
-        for part in parts
-        if part.is_faulty.any()
-    ]
-    return {
-        "f1": rates.f1,
-        "false_alarm_rate": rates.false_alarm_rate,
-        "missed_alarm_rate": rates.missed_alarm_rate,
-        "vus_pr": float(np.mean(volumes)) if volumes else float("nan"),
-    }
+def _values(readings: pl.DataFrame) -> FloatArray:
+    return readings.drop(TIME).to_numpy().astype(np.float64)

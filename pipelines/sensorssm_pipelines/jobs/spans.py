@@ -24,9 +24,15 @@ class Spans:
 
 
 def spans_of(split: Split, times: pl.Series, asset: str) -> Spans:
-    """Return where `split` cuts the rows at `times`; ConfigError where a span has no row."""
+    """Return where `split` cuts the rows at `times`; ConfigError where a span has no row.
+
+    Beside a reference asset nothing is fitted, and every row is scored.
+    """
     rows = times.len()
-    fit = _place(split.fit, times)
+    if split.reference not in (None, asset):
+        return Spans(0, 0, rows, 0)
+    marks = split.fit if isinstance(split.fit, list) else [split.fit]
+    fit = min(_place(mark, times) for mark in marks)
     valid = fit if split.valid is None else _place(split.valid, times)
     test = rows if split.test is None else _place(split.test, times)
     score = fit if split.score is None else _place(split.score, times)

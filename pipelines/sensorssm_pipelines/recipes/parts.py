@@ -47,6 +47,21 @@ Zone = Annotated[str, AfterValidator(_is_zone)]
 Period = Annotated[str, AfterValidator(_is_period)]
 #: A place in an asset's rows: how many rows (int), a share of them (float), or a time.
 Mark = int | float | datetime
+#: A number that judges a detector; `jobs.measures` says what each is.
+Measure = Literal[
+    "f1",
+    "false_alarm_rate",
+    "missed_alarm_rate",
+    "vus_pr",
+    "auc_pr",
+    "affiliation_f1",
+    "found_at_1pc",
+    "rows_late_at_1pc",
+    "batadal",
+    "nab",
+    "nab_low_fp",
+    "nab_low_fn",
+]
 
 
 class Part(BaseModel):
@@ -132,15 +147,17 @@ class Grid(Part):
 class Split(Part):
     """Where each asset's rows are cut.
 
-    Models learn from the rows before `fit`; a forecaster chooses among settings on those from
-    there to `valid` (none), and is judged on those from there to `test` (the end). The rows from
-    `score` (by default `fit`) on are scored.
+    Models learn from the rows before `fit` (the earliest of several marks); a forecaster chooses
+    among settings on those from there to `valid` (none), and is judged on those from there to
+    `test` (the end). The rows from `score` (by default `fit`) on are scored. With a `reference`
+    asset, one detector is fitted, on that asset, and every row of the others is scored with it.
     """
 
-    fit: Mark
+    fit: Mark | Annotated[list[Mark], Field(min_length=1)]
     valid: Mark | None = None
     test: Mark | None = None
     score: Mark | None = None
+    reference: str | None = None
 
 
 class Forecast(Part):
@@ -176,6 +193,18 @@ class Alarms(Part):
     grace: Period | None = None
 
 
+class Judge(Part):
+    """Which numbers judge the detector row by row where faults are known, in the table's order.
+
+    `vus_window` is in rows: the volume under the surface depends on it.
+    """
+
+    measures: list[Measure] = Field(
+        default=["f1", "false_alarm_rate", "missed_alarm_rate", "vus_pr"], min_length=1
+    )
+    vus_window: int = Field(default=100, ge=0)
+
+
 class Baselines(Part):
     """What the models must beat: the season in steps, and the span of the moving average."""
 
@@ -197,4 +226,13 @@ class Recipe(Part):
     forecast: Forecast | None = None
     detect: Detect | None = None
     alarms: Alarms = Alarms()
+    judge: Judge = Judge()
     baselines: Baselines = Baselines()
+
+    @model_validator(mode="after")
+    def _has_one_way_to_learn(self) -> Self:
+        if self.split.reference is not None and self.forecast is not None:
+            raise ValueError(
+                "split.reference is for detectors, and the recipe has a [forecast]. Leave one out"
+            )
+        return self

@@ -20,6 +20,7 @@ from sensorssm_pipelines.jobs.backtest import BASELINES, MODEL
 from sensorssm_pipelines.jobs.naive import NAIVE
 from sensorssm_pipelines.jobs.recording import DETECTOR
 from sensorssm_pipelines.jobs.report import RunReport
+from sensorssm_pipelines.jobs.rows import IN_ALARM
 from sensorssm_pipelines.store import Store
 
 
@@ -136,7 +137,7 @@ def test_the_report_is_printed_and_stored(tiny: Done) -> None:
     assert run["status"] == "DONE"
     assert json.loads(run["report"])["run"]["faults"]["faults"][0]["fault"]
     metrics = tiny.store.read_metrics()
-    assert set(metrics["model"]) == {MODEL, *BASELINES, DETECTOR, *NAIVE}
+    assert set(metrics["model"]) == {MODEL, *BASELINES, DETECTOR, IN_ALARM, *NAIVE}
     assert metrics["value"].is_finite().all()
 
 

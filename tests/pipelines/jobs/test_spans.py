@@ -23,6 +23,10 @@ TIMES = pl.Series("time", [START + timedelta(hours=k) for k in range(100)])
         (Split(fit=40, valid=0.5, test=1.0), Spans(40, 50, 100, 40)),
         (Split(fit=START + timedelta(hours=30)), Spans(30, 30, 100, 30)),
         (Split(fit=datetime(2026, 1, 6)), Spans(24, 24, 100, 24)),
+        (Split(fit=[0.15, 20]), Spans(15, 15, 100, 15)),
+        (Split(fit=[0.9, 20]), Spans(20, 20, 100, 20)),
+        (Split(fit=40, reference="a"), Spans(40, 40, 100, 40)),
+        (Split(fit=400, reference="b"), Spans(0, 0, 100, 0)),
     ],
 )
 def test_marks_are_rows_shares_or_times(split: Split, spans: Spans) -> None:
