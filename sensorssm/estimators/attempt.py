@@ -35,7 +35,8 @@ class Attempt:
     ----------
     linear : the fitted forecast, over the lesson's horizon
     residual : (k, H, M) observed minus forecast at kept rows, by weights that had not seen them
-    spread : (k, M, P) at those rows; block : (k,) which block each was held back in
+    spread : (k, M, P) and waited : (k, M) at those rows, as in `Features`; block : (k,) which block
+        each was held back in
     scale : (M,) each tag's standard deviation
     plans : per asset, the block (n,) of every row; linears : per block, a forecast that has not
         seen it
@@ -48,6 +49,7 @@ class Attempt:
     choice: Choice
     residual: FloatArray
     spread: FloatArray
+    waited: FloatArray
     block: IntArray
     scale: FloatArray
     ends: list[MemoryState]
@@ -100,6 +102,7 @@ def attempt(lesson: Lesson, series: Sequence[Series], scale: FloatArray) -> Atte
         choice,
         residual,
         features.spread,
+        features.waited,
         block,
         scale,
         learned.ends,
@@ -109,6 +112,14 @@ def attempt(lesson: Lesson, series: Sequence[Series], scale: FloatArray) -> Atte
         taught,
         learned.tails,
     )
+
+
+def since_reading(residual: FloatArray, waited: FloatArray) -> FloatArray:
+    """Return residuals (k, H, M) with their steps counted from each tag's last reading, `waited`
+    (k, M) steps before the row; NaN where a step comes before the row."""
+    steps = np.arange(residual.shape[1])[:, None] - waited[:, None].astype(np.int64)
+    moved = np.take_along_axis(residual, np.maximum(steps, 0), axis=1)
+    return np.where(steps >= 0, moved, np.nan)
 
 
 def _linear(lesson: Lesson, train: Sums, scale: FloatArray, choice: Choice) -> LinearForecast:

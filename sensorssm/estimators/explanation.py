@@ -130,6 +130,7 @@ def _forecasts(linear: LinearForecast, features: Features, tag: int, steps: int)
         features.spread.swapaxes(0, 1),
         features.recent.swapaxes(0, 1),
         np.repeat(features.slot, len(features.z)),
+        features.waited.T,
     )
     return one.forecast(as_rows, steps)[:, :, 0]
 

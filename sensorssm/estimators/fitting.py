@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from sensorssm.estimators.attempt import Attempt, attempt
+from sensorssm.estimators.attempt import Attempt, attempt, since_reading
 from sensorssm.estimators.learning import Lesson, Series
 from sensorssm.estimators.selective_fitting import corrected, fit_correction
 from sensorssm.estimators.spikes import distrust
@@ -79,7 +79,8 @@ def fit_model(
         correction = fit_correction(best, series, seed)
     if correction is not None:
         residual, states = corrected(best, series, correction)
-    conformal = _calibrate(residual, best.spread, scale, horizon)
+    unread = since_reading(residual, best.waited)
+    conformal = _calibrate(unread, best.spread, scale, horizon)
     longer = continued(best.linear.weights, horizon, best.linear.seasons)
     linear = replace(best.linear, weights=longer)
     tracker = conformal.init_state()

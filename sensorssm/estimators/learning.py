@@ -265,6 +265,7 @@ def _add(
         columns = np.concatenate([above, *seasons], axis=1)
         seasonal = [above - bases.offset(b, features, tag) for b in range(SEASON, bases.count)]
         left = np.stack([above, *seasonal])
+        usable = usable & (features.waited[:, tag] == 0.0)  # without a reading nothing is new
         for k in np.unique(block[usable]):
             chosen = usable & (block == k)
             products = np.einsum("akh,bkh->abh", left[:, chosen], left[:, chosen])

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorssm.errors import ModelFileError
-from sensorssm.models.memory import LEVEL_WEIGHT, SPREADS, STRANGE_RUN
+from sensorssm.models.memory import LEVEL_WEIGHT, SLOT, SPREADS, STRANGE_RUN, WAITED
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -61,8 +61,9 @@ def _is_clock(part: NDArray[Any]) -> bool:
 
 
 def _is_slow(part: NDArray[Any]) -> bool:
-    counted = part[:, [STRANGE_RUN, *range(SPREADS, part.shape[1])]]
-    return bool(np.all(part[:, LEVEL_WEIGHT] > 0) and np.all(counted >= 0))
+    counted = part[:, [STRANGE_RUN, WAITED, *range(SPREADS, part.shape[1])]]
+    weighed = np.all(part[:, LEVEL_WEIGHT] > 0)
+    return bool(weighed and np.all(counted >= 0) and _are_slots(part[:, SLOT]))
 
 
 def _are_slots(part: NDArray[Any]) -> bool:
@@ -73,6 +74,6 @@ _POSSIBLE: dict[str, Callable[[NDArray[Any]], bool]] = {
     "clock": _is_clock,
     "slow": _is_slow,
     "slots": _are_slots,
-    "scales": lambda part: bool(np.all(part > 0)),
+    "scales": lambda part: bool(np.all(part >= 0)),
     "width": lambda part: bool(np.all(np.abs(part) <= _WIDEST)),
 }

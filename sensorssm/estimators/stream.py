@@ -159,7 +159,8 @@ class ForecastModel:
         if quantiles is None:
             return point
         levels = check_levels(quantiles)
-        return self.conformal.quantiles(point, seen.features.spread, seen.width, levels)
+        features = seen.features
+        return self.conformal.quantiles(point, features.spread, seen.width, levels, features.waited)
 
     def _cuts(
         self, values: FloatArray, rows: IntArray, horizon: int = 0

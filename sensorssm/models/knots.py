@@ -29,7 +29,7 @@ class KnotForecast:
         self.places = (knots - 1) % seasons + linear.memory.ring - seasons
 
     def __call__(self, features: Features) -> FloatArray:
-        """Return the forecasts (k, M, K) that follow k rows."""
+        """Return the forecasts (k, M, K) that follow each tag's last reading up to k rows."""
         tags, knots = self.weights.shape[:2]
         out = np.empty((features.z.shape[1], tags, knots))
         _forecast(

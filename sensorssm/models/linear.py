@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sensorssm.models.memory import Features, Gate, Memory
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 #: Bases by code; `SEASON + i` repeats season i.
 LEVEL: Final = 0
@@ -117,25 +118,41 @@ class LinearForecast:
         return out
 
     def forecast_tag(self, features: Features, tag: int, horizon: int) -> FloatArray:
-        """Return the forecasts (k, H) of one tag."""
-        told = features.z[tag] @ self.weights[tag, :, :horizon].astype(np.float64)
+        """Return the forecasts (k, H) of one tag.
+
+        They are made from its last reading; where the row came later, so do their steps.
+        """
+        waited = features.waited[:, tag]
+        if not waited.any():
+            return self._path(features, tag, horizon)
+        ahead = waited[:, None].astype(np.int64) + np.arange(horizon)
+        steps = along(ahead, self.horizon, self.seasons)
+        path = self._path(features, tag, min(int(ahead.max()) + 1, self.horizon))
+        return np.take_along_axis(path, steps, axis=1)
+
+    def _path(self, features: Features, tag: int, steps: int) -> FloatArray:
+        """Return what follows the last reading, (k, steps)."""
+        told = features.z[tag] @ self.weights[tag, :, :steps].astype(np.float64)
         told += features.level[:, tag, None]
-        plain = self.plain(horizon)
+        plain = self.plain(steps)
         for i in np.flatnonzero(self.bases[tag]):
             told += float(self.bases[tag, i]) * plain.offset(SEASON + int(i), features, tag)
         return told
 
 
+def along(steps: IntArray, fitted: int, seasons: tuple[int, ...]) -> IntArray:
+    """Return where on a path of `fitted` steps each of `steps` lies, both counted from 0.
+
+    Beyond its end goes on what it says last: its last season where it has one, else its last step.
+    """
+    back = max((season for season in seasons if season <= fitted), default=1)
+    return np.where(steps < fitted, steps, fitted - back + (steps - fitted) % back)
+
+
 def continued(
     weights: NDArray[np.float32], horizon: int, seasons: tuple[int, ...]
 ) -> NDArray[np.float32]:
-    """Return weights (M, F, H') over a longer `horizon`: what they say last goes on.
-
-    That is their last season where they have one, else their last step.
-    """
-    fitted = weights.shape[2]
-    back = max((season for season in seasons if season <= fitted), default=1)
-    steps = np.arange(horizon)
-    beyond = fitted - back + (steps - fitted) % back
+    """Return weights (M, F, H') over a longer `horizon`, which say `along` it what they said last."""
+    steps = along(np.arange(horizon), weights.shape[2], seasons)
     # As a saved model is read: products of another layout round otherwise in the last bit.
-    return np.ascontiguousarray(weights[:, :, np.where(steps < fitted, steps, beyond)])
+    return np.ascontiguousarray(weights[:, :, steps])

@@ -5,7 +5,8 @@ paper) remembers a tag. The same recurrence runs on the observation weight (1 wh
 present, 0 where it is missing, in between where a spike is distrusted). Because the memory is linear
 in its input, ``state(w x) - m state(w)`` is exactly the memory of ``w (x - m)``: centring by
 *today's* level costs nothing, and a missing reading is left out rather than made up.
-Elapsed time enters as ``pole ** elapsed``, so a dropped row and a missing one are the same thing.
+Elapsed time enters as ``pole ** elapsed``, so a dropped row and a missing one are the same thing:
+a tag is always seen as it stood at its last reading, and how many steps it has been waiting since.
 """
 
 from __future__ import annotations
@@ -17,13 +18,22 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorssm.models.memory_fold import fold, look
+from sensorssm.models.memory_fold import (
+    LAST,
+    LEVEL_SUM,
+    LEVEL_WEIGHT,
+    SLOT,
+    SPREADS,
+    STRANGE_RUN,
+    WAITED,
+    fold,
+    look,
+)
+
+__all__ = ["LEVEL_WEIGHT", "SLOT", "SPREADS", "STRANGE_RUN", "WAITED"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-
-# Columns of `MemoryState.slow`.
-LEVEL_SUM, LEVEL_WEIGHT, LAST, STRANGE_RUN, SPREADS = range(5)
 
 
 class MemoryState(NamedTuple):
@@ -32,10 +42,11 @@ class MemoryState(NamedTuple):
     Attributes
     ----------
     poles : (4, M, N) real and imaginary parts of the memory of readings, then of the weights
-    slow : (M, 4 + 2 P) the level's sum and weight, the last reading, how many distrusted readings
-        came in a row, then each spread's sum and weight
-    ring : (2, M, R) the last R grid slots; a slot that was not read holds the reading of R slots
-        before in the first plane, and the reading before it in the second
+    slow : (M, 6 + 2 P) the level's sum and weight, the last reading, how many distrusted readings
+        came in a row, the steps since the last reading, the slot it fell in, then each spread's sum
+        and weight
+    ring : (2, M, R) the R grid slots up to each tag's last reading; a slot that was not read holds
+        the reading of R slots before in the first plane, and the reading before it in the second
     clock : (2,) position in steps since the start, and the slot it falls in
     """
 
@@ -52,6 +63,8 @@ class MemoryState(NamedTuple):
 class Features(NamedTuple):
     """What a readout sees of k rows, each made of that row and the rows before it.
 
+    All but `slot` and `waited` are those of the row in which the tag was last read.
+
     Attributes
     ----------
     z : (M, k, F) memory of the readings minus the level, in the tag's unit; the last `lags`
@@ -61,6 +74,7 @@ class Features(NamedTuple):
         distance from the level, from fast to slow
     recent : (k, M, R) the ring unrolled, oldest first
     slot : (k,) the row's place on the grid
+    waited : (k, M) whole steps from each tag's last reading to the row
     """
 
     z: FloatArray
@@ -68,6 +82,7 @@ class Features(NamedTuple):
     spread: FloatArray
     recent: FloatArray
     slot: FloatArray
+    waited: FloatArray
 
     def at(self, rows: IntArray) -> Features:
         """Return the features of some of the rows."""
@@ -134,6 +149,7 @@ class Memory:
         slow[:, LEVEL_WEIGHT] = 1e-9 / self.level_tau
         slow[:, LEVEL_SUM] = start * slow[:, LEVEL_WEIGHT]
         slow[:, LAST] = start
+        slow[:, SLOT] = -1.0
         ring = np.zeros((2, tags, self.ring))
         ring[:] = start[:, None]
         return MemoryState(np.zeros((4, tags, len(self.tau))), slow, ring, np.array([-1.0, -1.0]))
@@ -240,6 +256,7 @@ class Memory:
             np.empty((rows, tags, len(self.spread_tau))),
             np.empty((rows, tags, self.ring)),
             np.empty(rows),
+            np.empty((rows, tags)),
         )
 
 

@@ -1,4 +1,8 @@
-"""The compiled loop of the linear memory: the one definition behind batch, chunk and step."""
+"""The compiled loop of the linear memory: the one definition behind batch, chunk and step.
+
+Each tag has a clock of its own: its memory stands where the tag was last read, and moves on by all
+the steps since when the next reading comes.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,12 @@ import math
 import numpy as np
 from numba import njit
 
+# Columns of `MemoryState.slow`; from SPREADS on, each spread's sum and weight.
+LEVEL_SUM, LEVEL_WEIGHT, LAST, STRANGE_RUN, WAITED, SLOT, SPREADS = range(7)
 # Weights below this are as good as none; keeping them here stops a long gap from ending in 0 / 0.
 LEAST_WEIGHT = 1e-30
+# Gaps of so many lengths are in use at a time; powers of the poles are kept for each.
+GAPS = 8
 
 
 @njit(cache=True, nogil=True)
@@ -34,6 +42,7 @@ def fold(
     spread,
     recent,
     slots,
+    waited,
     trust,
 ):
     """Read each row of `values` into the state and write the features after each of `rows`.
@@ -42,94 +51,99 @@ def fold(
     is (n, M), for the weight that each reading got, or empty; with a negative `gate_width` it says
     the weight that each reading is to get.
     """
-    turns = np.empty((2, len(tau)))
+    turns = np.empty((GAPS, 2, len(tau)))
+    keep = np.empty((GAPS, 1 + len(spread_tau)))
+    gaps = np.zeros(GAPS)
     gain = -np.expm1(-1.0 / tau)
-    keep_level = 1.0
-    keep_spread = np.ones(len(spread_tau))
-    step = 0.0
     k = 0
     for t in range(len(values)):
-        if elapsed[t] != step:
-            step = elapsed[t]
-            _turn(turns, tau, frequency, step)
-            keep_level = math.exp(-step / level_tau)
-            keep_spread = np.exp(-step / spread_tau)
-        slot = _tick(clock, ring, slow, step)
+        clock[0] += elapsed[t]
+        slot = max(math.floor(clock[0] + 0.5), clock[1], 0.0)
+        clock[1] = slot
         for c in range(values.shape[1]):
+            own = slow[c]
+            own[WAITED] += elapsed[t]
             x = values[t, c]
             weight = 1.0 if math.isfinite(x) else 0.0
             if gate_width < 0.0:
                 weight *= trust[t, c]
-            change = 0.0
             if weight > 0.0:
-                guess = slow[c, 2]
+                guess = own[LAST]
                 if gate_width > 0.0:
                     guess = _one_step(
-                        gate_weights[c],
-                        poles[:, c],
-                        slow[c],
-                        ring[:, c],
-                        slot - 1,
-                        oscillating,
-                        lags,
+                        gate_weights[c], poles[:, c], own, ring[1, c], oscillating, lags
                     )
                 change = abs(x - guess)
                 if gate_width > 0.0:
-                    weight = _trust(change, slow[c], gate_width, gate_patience)
-            else:
-                x = 0.0
+                    weight = _trust(change, own, gate_width, gate_patience)
+                g = int(own[WAITED]) % GAPS
+                if gaps[g] != own[WAITED]:
+                    gaps[g] = own[WAITED]
+                    _turn(turns[g], keep[g], tau, frequency, level_tau, spread_tau, gaps[g])
+                _hold(ring[1, c], own, slot)
+                _read(poles[:, c], turns[g], gain, weight * x, weight)
+                _level(own, keep[g, 0], level_tau, weight * x, weight)
+                far = abs(x - own[LEVEL_SUM] / own[LEVEL_WEIGHT])
+                _spread(own, keep[g, 1:], spread_tau, change, far)
+                own[LAST] += weight * (x - own[LAST])
+                own[WAITED] = 0.0
+                own[SLOT] = slot
+                ring[:, c, int(slot) % ring.shape[2]] = own[LAST]
             if len(trust) > 0:
                 trust[t, c] = weight
-            _read(poles[:, c], turns, gain, weight * x, weight)
-            _level(slow[c], keep_level, level_tau, weight * x, weight)
-            if weight > 0.0:
-                far = abs(values[t, c] - slow[c, 0] / slow[c, 1])
-                _spread(slow[c], keep_spread, spread_tau, change, far)
-                slow[c, 2] += weight * (values[t, c] - slow[c, 2])
-                place = slot % ring.shape[2]
-                ring[:, c, place] = slow[c, 2]
         if k < len(rows) and rows[k] == t:
-            look(k, oscillating, lags, poles, slow, ring, clock, z, level, spread, recent, slots)
+            look(
+                k,
+                oscillating,
+                lags,
+                poles,
+                slow,
+                ring,
+                clock,
+                z,
+                level,
+                spread,
+                recent,
+                slots,
+                waited,
+            )
             k += 1
 
 
 @njit(cache=True, nogil=True)
-def look(k, oscillating, lags, poles, slow, ring, clock, z, level, spread, recent, slots):
+def look(k, oscillating, lags, poles, slow, ring, clock, z, level, spread, recent, slots, waited):
     """Write the features of the state as it is into row `k`."""
-    slot = max(int(clock[1]), 0)
     slots[k] = clock[1]
     for c in range(slow.shape[0]):
-        level[k, c] = slow[c, 0] / slow[c, 1]
+        own = slow[c]
+        waited[k, c] = math.floor(own[WAITED] + 0.5)
+        level[k, c] = own[LEVEL_SUM] / own[LEVEL_WEIGHT]
         for i in range(spread.shape[2]):
-            weight = slow[c, 5 + 2 * i]
-            spread[k, c, i] = slow[c, 4 + 2 * i] / weight if weight > 0.0 else 0.0
-        _features(
-            z[c, k], poles[:, c], level[k, c], slow[c, 2], ring[:, c], slot, oscillating, lags
-        )
-        _unroll(recent[k, c], ring[0, c], slot)
+            weight = own[SPREADS + 2 * i + 1]
+            spread[k, c, i] = own[SPREADS + 2 * i] / weight if weight > 0.0 else 0.0
+        _features(z[c, k], poles[:, c], own, ring[1, c], oscillating, lags)
+        _unroll(recent[k, c], ring[0, c], int(own[SLOT]))
 
 
 @njit(cache=True, nogil=True)
-def _turn(turns, tau, frequency, step):
-    """Write every pole to the power `step`."""
+def _turn(turns, keep, tau, frequency, level_tau, spread_tau, steps):
+    """Write every pole to the power `steps`, and what is kept of the level and the spreads."""
     for j in range(len(tau)):
-        size = math.exp(-step / tau[j])
-        angle = 2.0 * math.pi * frequency[j] * step
+        size = math.exp(-steps / tau[j])
+        angle = 2.0 * math.pi * frequency[j] * steps
         turns[0, j] = size * math.cos(angle)
         turns[1, j] = size * math.sin(angle)
+    keep[0] = math.exp(-steps / level_tau)
+    for i in range(len(spread_tau)):
+        keep[1 + i] = math.exp(-steps / spread_tau[i])
 
 
 @njit(cache=True, nogil=True)
-def _tick(clock, ring, slow, step):
-    """Move the clock and hold the last reading in every slot that is passed; return the new slot."""
-    before = int(clock[1])
-    clock[0] += step
-    slot = max(math.floor(clock[0] + 0.5), before, 0)
-    clock[1] = slot
-    slots = ring.shape[2]
-    for passed in range(max(before + 1, slot - slots + 1), slot + 1):
-        ring[1, :, passed % slots] = slow[:, 2]
-    return slot
+def _hold(ring, own, slot):
+    """Hold the last reading in every slot that passed without one, up to `slot`."""
+    first = max(own[SLOT] + 1.0, slot - len(ring) + 1.0)
+    for passed in range(int(first), int(slot)):
+        ring[passed % len(ring)] = own[LAST]
 
 
 @njit(cache=True, nogil=True)
@@ -147,66 +161,65 @@ def _read(poles, turns, gain, drive, weight):
 
 
 @njit(cache=True, nogil=True)
-def _level(slow, keep, tau, drive, weight):
-    kept = keep * slow[1]
+def _level(own, keep, tau, drive, weight):
+    kept = keep * own[LEVEL_WEIGHT]
     if kept < LEAST_WEIGHT:
-        slow[0] *= LEAST_WEIGHT / slow[1]
-        slow[1] = LEAST_WEIGHT
+        own[LEVEL_SUM] *= LEAST_WEIGHT / own[LEVEL_WEIGHT]
+        own[LEVEL_WEIGHT] = LEAST_WEIGHT
     else:
-        slow[0] *= keep
-        slow[1] = kept
-    slow[0] += drive / tau
-    slow[1] += weight / tau
+        own[LEVEL_SUM] *= keep
+        own[LEVEL_WEIGHT] = kept
+    own[LEVEL_SUM] += drive / tau
+    own[LEVEL_WEIGHT] += weight / tau
 
 
 @njit(cache=True, nogil=True)
-def _spread(slow, keep, tau, change, far):
+def _spread(own, keep, tau, change, far):
     """Follow the size of one-step changes, then of distances from the level at several speeds."""
     for i in range(len(tau)):
         size = change if i == 0 else far
-        total, weight = slow[4 + 2 * i], slow[5 + 2 * i]
+        at = SPREADS + 2 * i
+        total, weight = own[at], own[at + 1]
         # A single wild reading may not move a spread by more than three of itself.
         if weight > 5.0 / tau[i]:
             size = min(size, 3.0 * total / weight + 1e-300)
-        slow[4 + 2 * i] = keep[i] * total + size / tau[i]
-        slow[5 + 2 * i] = keep[i] * weight + 1.0 / tau[i]
+        own[at] = keep[i] * total + size / tau[i]
+        own[at + 1] = keep[i] * weight + 1.0 / tau[i]
 
 
 @njit(cache=True, nogil=True)
-def _trust(change, slow, width, patience):
+def _trust(change, own, width, patience):
     """Return the weight in (0, 1] of a reading that is `change` away from its forecast."""
-    if slow[4] <= 0.0:
+    if own[SPREADS] <= 0.0:
         return 1.0
-    far = change / (width * slow[4] / slow[5])
+    far = change / (width * own[SPREADS] / own[SPREADS + 1])
     if far <= 1.0:
-        slow[3] = 0.0
+        own[STRANGE_RUN] = 0.0
         return 1.0
-    slow[3] += 1.0
-    return 1.0 if slow[3] > patience else 1.0 / (far * far)
+    own[STRANGE_RUN] += 1.0
+    return 1.0 if own[STRANGE_RUN] > patience else 1.0 / (far * far)
 
 
 @njit(cache=True, nogil=True)
-def _features(out, poles, level, last, ring, slot, oscillating, lags):
+def _features(out, poles, own, ring, oscillating, lags):
     count = poles.shape[1]
+    level = own[LEVEL_SUM] / own[LEVEL_WEIGHT]
     for j in range(count):
         out[j] = poles[0, j] - level * poles[2, j]
     for j in range(oscillating):
         out[count + j] = poles[1, j] - level * poles[3, j]
     count += oscillating
-    out[count] = last - level
-    slots = ring.shape[1]
+    out[count] = own[LAST] - level
     for j in range(1, lags):
-        place = (slot - j) % slots
-        out[count + j] = ring[1, place] - level
+        out[count + j] = ring[(int(own[SLOT]) - j) % len(ring)] - level
 
 
 @njit(cache=True, nogil=True)
-def _one_step(weights, poles, slow, ring, slot, oscillating, lags):
+def _one_step(weights, poles, own, ring, oscillating, lags):
     """Return the forecast of the next reading, from the state before it."""
-    level = slow[0] / slow[1]
     out = np.empty(len(weights))
-    _features(out, poles, level, slow[2], ring, slot, oscillating, lags)
-    guess = level
+    _features(out, poles, own, ring, oscillating, lags)
+    guess = own[LEVEL_SUM] / own[LEVEL_WEIGHT]
     for j in range(len(weights)):
         guess += weights[j] * out[j]
     return guess

@@ -70,7 +70,7 @@ class TrackerState(NamedTuple):
     ----------
     width : (M, K) logarithm of how much wider than fitted the intervals are
     points : (R, M, K) the point forecasts of the last R grid slots
-    scales : (R, M, K) the scales they were made with
+    scales : (R, M, K) the scales they were made with; 0 where the tag was not read in the slot
     slots : (R,) the slots they were made in
     """
 
@@ -139,22 +139,39 @@ class Conformal:
         return out
 
     def quantiles(
-        self, point: FloatArray, spread: FloatArray, width: FloatArray, levels: FloatArray
+        self,
+        point: FloatArray,
+        spread: FloatArray,
+        width: FloatArray,
+        levels: FloatArray,
+        waited: FloatArray,
     ) -> FloatArray:
         """Return quantiles (k, H, M, Q), increasing in Q.
 
         Parameters
         ----------
         point : (k, H, M); spread : (k, M, P); width : (k, M, K); levels : (Q,)
+        waited : (k, M) steps from each tag's last reading to the rows; they count as steps ahead
         """
         horizon = point.shape[1]
-        reach = between_knots(self.dispersion.knots, horizon)
+        ahead = waited[:, None].astype(np.int64) + np.arange(horizon)[:, None]
+        ahead = np.minimum(ahead, self.offsets.shape[1] - 1)
+        out = self._distances(spread, width, levels, int(ahead.max(initial=0)) + 1)
+        if waited.any():
+            out = np.take_along_axis(out, ahead[..., None], axis=1)
+        out += point[..., None]
+        return out
+
+    def _distances(
+        self, spread: FloatArray, width: FloatArray, levels: FloatArray, steps: int
+    ) -> FloatArray:
+        """Return how far the quantiles lie from the points after a reading, (k, steps, M, Q)."""
+        reach = between_knots(self.dispersion.knots, steps)
         wider = np.exp(np.einsum("hk,nmk->nhm", reach, width))[..., None]
-        offsets = self.offsets[:, :horizon]
+        offsets = self.offsets[:, :steps]
         middle = offsets[:, :, MEDIAN].T[..., None].astype(np.float64)
         out = middle + (read_offsets(offsets, levels) - middle) * wider
-        out *= self.dispersion.at_steps(spread, horizon)[..., None]
-        out += point[..., None]
+        out *= self.dispersion.at_steps(spread, steps)[..., None]
         return out
 
 
@@ -209,20 +226,23 @@ def track(
                 continue
             total, known = 0.0, 0
             for c in range(tags):
-                if math.isfinite(values[t, c]):
+                surprise[c] = math.nan
+                if math.isfinite(values[t, c]) and old_scales[place, c, k] > 0.0:
                     miss = (values[t, c] - old_points[place, c, k]) / old_scales[place, c, k]
                     surprise[c] = _surprise(miss, offsets[c, k], math.exp(width[c, k]))
                     total += surprise[c]
                     known += 1
             for c in range(tags):
-                if math.isfinite(values[t, c]):
+                if math.isfinite(surprise[c]):
                     others = (total - surprise[c]) / max(known - 1, 1)
                     step = rates[k] * (surprise[c] + others)
                     width[c, k] = min(max(width[c, k] + step, NARROWEST), WIDEST)
         place = int(slots[t]) % room
         old_slots[place] = slots[t]
-        old_points[place] = points[t]
-        old_scales[place] = scales[t]
+        for c in range(tags):
+            read = 1.0 if math.isfinite(values[t, c]) else 0.0
+            old_points[place, c] = points[t, c]
+            old_scales[place, c] = scales[t, c] * read
         if taken < len(rows) and rows[taken] == t:
             out[taken] = width
             taken += 1

@@ -217,6 +217,35 @@ def test_a_constant_tag_is_forecast_as_itself(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(fan[:, 0], 7.5, rtol=1e-6)
 
 
+def test_a_tag_is_forecast_from_its_last_reading(rng: np.random.Generator) -> None:
+    """Where readings are missing, a forecast is what was said at the last one, steps later on."""
+    X = seasonal(1200, rng)[:, :1]
+    model = SSMForecaster(horizon=48).fit(X[:1000])
+    holes = X.copy()
+    holes[1101:1131] = np.nan
+    at_last, later = model.forecast_from(holes, [1100, 1130], 48, QUANTILES)
+
+    np.testing.assert_allclose(later[:18], at_last[30:], rtol=1e-12)
+    # Beyond the horizon the last season goes on, as uncertain as the end of the horizon.
+    np.testing.assert_allclose(later[18:42, :, 1], at_last[24:, :, 1], atol=1.0)
+    assert np.all(np.diff(later, axis=-1) > 0)
+
+
+def test_calibration_counts_from_the_last_reading(rng: np.random.Generator) -> None:
+    """With most readings missing, intervals cover what they claim, at rows with and without."""
+    X = seasonal(4000, rng)
+    X[rng.random(X.shape) < 0.6] = np.nan
+    model = SSMForecaster(horizon=24).fit(X[:2500])
+    origins = np.arange(2500, 3976)
+    fan = model.forecast_from(X, origins, 24, QUANTILES)
+    truth = X[origins[:, None] + np.arange(1, 25)]
+    inside = np.where(np.isfinite(truth), (truth > fan[..., 0]) & (truth < fan[..., 2]), np.nan)
+
+    for read in (True, False):
+        rows = np.isfinite(X[origins]) == read
+        assert np.nanmean(inside.transpose(0, 2, 1)[rows]) == pytest.approx(0.8, abs=0.03)
+
+
 def test_a_tag_that_falls_silent_is_still_forecast(rng: np.random.Generator) -> None:
     """A tag missing in all that follows the fit gets the training level, not NaN."""
     X = seasonal(400, rng)

@@ -11,14 +11,14 @@ PLAN = plan_memory((12,), rows=4000, lags=4)
 
 
 def slow_features(memory: Memory, values: np.ndarray, elapsed: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the last row's features of one tag, straight from the definition in complex numbers.
+    """Return the features of one tag at its last reading, straight from the definition.
 
-    The memory of a pole is the sum over readings of gain * x * pole**(time since), and centring
-    subtracts the level from each reading before that sum, instead of after it.
+    The memory of a pole is the sum over readings of gain * x * pole**(time since), in complex
+    numbers, and centring subtracts the level from each reading before that sum, not after it.
     """
-    age = np.cumsum(elapsed[::-1])[::-1] - elapsed  # steps since each reading, at the last row
     known = np.isfinite(values)
-    x, age = values[known], age[known]
+    time = np.cumsum(elapsed)[known]
+    x, age = values[known], time[-1] - time
     level_weight = np.exp(-age / memory.level_tau)
     level = (level_weight * x).sum() / level_weight.sum()
     gain = 1 - np.exp(-1 / memory.tau)
@@ -92,6 +92,21 @@ def test_a_dropped_row_is_a_missing_one(readings: np.ndarray) -> None:
     # pole**8 against eight multiplications: rounding only.
     np.testing.assert_allclose(dropped.z[:, -1], missing.z[:, -1], atol=1e-10)
     np.testing.assert_array_equal(dropped.recent[-1], missing.recent[-1])
+
+
+def test_a_missing_reading_only_makes_a_tag_wait(readings: np.ndarray) -> None:
+    """Rows without a reading of a tag leave its features as they were, and count the steps."""
+    values, elapsed = readings[:60].copy(), np.ones(60)
+    values[50:, 1] = np.nan
+    elapsed[55] = 2.6
+    features = run(PLAN, values, elapsed)
+
+    last = np.flatnonzero(np.isfinite(values[:, 1]))[-1]
+    for part in (features.z[1], *(column[:, 1] for column in features[1:4])):
+        np.testing.assert_array_equal(part[last:], np.repeat(part[last, None], 60 - last, axis=0))
+    waited = np.cumsum(elapsed)[last:] - np.cumsum(elapsed)[last]
+    np.testing.assert_array_equal(features.waited[last:, 1], np.round(waited))
+    assert not features.waited[np.isfinite(values)].any()
 
 
 def test_features_move_with_the_unit(readings: np.ndarray) -> None:

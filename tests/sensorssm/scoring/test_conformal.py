@@ -50,7 +50,10 @@ def advance(conformal: Conformal, values: np.ndarray, slots: np.ndarray | None =
 def test_the_tracker_is_the_sum_of_matured_misses(
     conformal: Conformal, rng: np.random.Generator
 ) -> None:
-    """Each matured reading widens by what it and the other tags missed; no other one counts."""
+    """Each matured reading widens by what it and the other tags missed; no other one counts.
+
+    Nor does one of a tag that was not read where the forecast was made.
+    """
     values = 1.5 * rng.standard_normal((40, 2)) + 1
     values[10, 0] = np.nan
     found = advance(conformal, values)
@@ -64,7 +67,7 @@ def test_the_tracker_is_the_sum_of_matured_misses(
             outside = (value < quantile) | (value > quantile[:, ::-1])
             wide, narrow = outside[:, LEVELS == 0.1][:, 0], outside[:, LEVELS == 0.3][:, 0]
             surprise = (wide - 0.2) / 2 + (narrow - 0.6) / 2
-            there = np.isfinite(values[row])
+            there = np.isfinite(values[row]) & np.isfinite(values[row - knot])
             others = surprise[::-1] if there.all() else 0.0
             width += RATE / np.sqrt(knot) * np.where(there, surprise + others, 0.0)
             np.testing.assert_allclose(found[row, :, k], width, atol=1e-12)
@@ -89,8 +92,9 @@ def test_coverage_returns_after_a_shift(conformal: Conformal, rng: np.random.Gen
     """When residuals become twice as wide, intervals widen until they cover 80 % again."""
     values = 2.0 * rng.standard_normal((6000, 2))
     width = advance(conformal, values)
+    levels, waited = np.array([0.1, 0.9]), np.zeros((6000, 2))
     fan = conformal.quantiles(
-        np.zeros((6000, HORIZON, 2)), np.ones((6000, 2, 1)), width, np.array([0.1, 0.9])
+        np.zeros((6000, HORIZON, 2)), np.ones((6000, 2, 1)), width, levels, waited
     )
 
     def coverage(first: int, last: int) -> float:
@@ -109,10 +113,22 @@ def test_quantiles_are_ordered_and_read_between_levels(conformal: Conformal) -> 
     """Quantiles rise with the level, and one between two kept levels lies between their values."""
     width = np.full((1, 2, len(conformal.dispersion.knots)), 0.7)
     levels = np.array([0.05, 0.1, 0.15, 0.2, 0.9])
-    fan = conformal.quantiles(np.zeros((1, 4, 2)), np.ones((1, 2, 1)), width, levels)
+    waited = np.zeros((1, 2))
+    fan = conformal.quantiles(np.zeros((1, 4, 2)), np.ones((1, 2, 1)), width, levels, waited)
 
     assert fan.shape == (1, 4, 2, 5)
     assert np.all(np.diff(fan, axis=-1) >= 0)
+
+
+def test_steps_that_were_waited_count_as_steps_ahead(conformal: Conformal) -> None:
+    """A tag last read two steps ago is as uncertain as two steps later, at most as at the end."""
+    width = np.linspace(0, 1, len(conformal.dispersion.knots))[None, None].repeat(2, axis=1)
+    at = (np.zeros((1, HORIZON, 2)), np.ones((1, 2, 1)), width, np.array([0.1, 0.9]))
+    fresh = conformal.quantiles(*at, np.zeros((1, 2)))
+    late = conformal.quantiles(*at, np.array([[0.0, 2.0]]))
+
+    np.testing.assert_array_equal(late[:, :, 0], fresh[:, :, 0])
+    np.testing.assert_array_equal(late[:, :, 1], fresh[:, [2, 3, 4, 5, 5, 5], 1])
 
 
 @pytest.mark.parametrize("quantiles", [(), (0.0, 0.5), (0.5, 1.0), (0.9, 0.1), (0.5, 0.5), "a"])
