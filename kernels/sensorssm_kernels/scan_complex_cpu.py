@@ -8,6 +8,7 @@ import math
 import torch
 from torch import Tensor
 
+from sensorssm_kernels import scan_complex_cpu_adjoint as adjoint
 from sensorssm_kernels import scan_complex_cpu_loops as loops
 from sensorssm_kernels.cpu_layout import (
     LOG2E,
@@ -73,7 +74,7 @@ def scan_backward(
     arrays = Grads(*(x.numpy() for x in grads))
     given = saved.numpy(), stream(grad_y).numpy()
     share_strips(
-        lambda row, part, *strips: loops.backward(row, part, *strips, inputs, *given, arrays),
+        lambda row, part, *strips: adjoint.backward(row, part, *strips, inputs, *given, arrays),
         (count, strips),
         work=6 * length * size,
     )

@@ -1,10 +1,9 @@
 """The compiled loops of the CPU scan with complex rates: two real tiles for every complex one.
 
-The walk is that of `scan_cpu_loops`, which also prepares and finishes a chunk. A rate has two
+The walk is that of `scan_cpu_loops`, and `scan_complex_cpu_adjoint` walks it back. A rate has two
 parts, its decay times log2(e) and its turns, the angle over 2 pi; what belongs to states is held
 as real parts and imaginary parts, one plane after the other. C arrives doubled, for the pair of
 conjugates that a state stands for, and conjugated, so that y is a plain sum over both planes.
-Gradients are those of the real and of the imaginary part.
 """
 
 # pyright: reportCallIssue=false, reportArgumentType=false, reportGeneralTypeIssues=false
@@ -18,28 +17,22 @@ import numpy as np
 from numba import njit
 
 from sensorssm_kernels import simd, simd_math
-from sensorssm_kernels.scan_cpu_loops import (
+from sensorssm_kernels.scan_cpu_chunk import (
     BLOCK,
     CHUNK,
     DRIVES,
-    GAINS,
-    GRADS,
     LANES,
     OPTIONS,
     OUTS,
-    PULLS,
     SCRATCH,
     STEPS,
     TILE,
-    add_quarters,
-    finish,
+    count_chunks,
+    locate,
     matrix,
     prepare,
-    ungate,
     write,
 )
-
-TURN = np.float32(2 * np.pi / np.log(2))  # from a gradient by turns to one by powers of 2
 
 
 class Inputs(NamedTuple):
@@ -72,9 +65,8 @@ def forward(row, strip_first, strip_last, x, y, state, saved, keep):
     rows, strips, size = state.shape[1:4]
     plane = rows * strips * size * LANES
     scratch = np.empty(SCRATCH, np.float32)
-    for chunk in range((x.lengths[row] + CHUNK - 1) // CHUNK):
-        token = x.starts[row] + chunk * CHUNK
-        count = min(CHUNK, x.lengths[row] - chunk * CHUNK)
+    for chunk in range(count_chunks(row, x)):
+        token, count = locate(row, chunk, x)
         for strip in range(strip_first, strip_last):
             kept = ((x.chunk_at[row] + chunk) * strips + strip) * 2 * size * LANES
             prepare(token, count, strip, x, scratch, CHUNK)
@@ -89,17 +81,21 @@ def forward(row, strip_first, strip_last, x, y, state, saved, keep):
 
 
 @njit(forceinline=True, **OPTIONS)
-def _decay(step, rate, turn):
-    """Return the real and the imaginary part of exp(step A)."""
+def move(token, i, strip, n, x, scratch, rate, turn, real, imag):
+    """Take one step with one tile of states: add to its out, return its decay and the states."""
+    step, drive = simd.load(scratch, STEPS + i * LANES), simd.load(scratch, DRIVES + i * LANES)
     size = simd_math.exp2(simd.mul(step, rate))
-    real = simd.mul(size, simd_math.cos_turns(step, turn))
-    return real, simd.mul(size, simd_math.sin_turns(step, turn))
-
-
-@njit(forceinline=True, **OPTIONS)
-def _times(a, b, c, d, start):
-    """Return a b - c d + start."""
-    return simd.sub(simd.fma(a, b, start), simd.mul(c, d))
+    cos = simd.mul(size, simd_math.cos_turns(step, turn))
+    sin = simd.mul(size, simd_math.sin_turns(step, turn))
+    driven = simd.mul(drive, matrix(x.B, token + i, strip, n))
+    driven_imag = simd.mul(drive, matrix(x.B_imag, token + i, strip, n))
+    before = real
+    real = simd.sub(simd.fma(cos, real, driven), simd.mul(sin, imag))
+    imag = simd.fma(cos, imag, simd.fma(sin, before, driven_imag))
+    out = simd.dot(real, matrix(x.C, token + i, strip, n), simd.load(scratch, OUTS + i * LANES))
+    out = simd.dot(imag, matrix(x.C_imag, token + i, strip, n), out)
+    simd.store(scratch, OUTS + i * LANES, out)
+    return cos, sin, real, imag
 
 
 @njit(**OPTIONS)
@@ -109,156 +105,6 @@ def _advance(token, count, strip, n, x, scratch, state, home, plane):
     rate, turn = simd.load_tile(x.rates, at), simd.load_tile(x.turns, at)
     real, imag = simd.load_tile(state, home), simd.load_tile(state, plane + home)
     for i in range(count):
-        to = i * LANES
-        cos, sin = _decay(simd.load(scratch, STEPS + to), rate, turn)
-        drive, out = simd.load(scratch, DRIVES + to), simd.load(scratch, OUTS + to)
-        driven = simd.mul(drive, matrix(x.B, token + i, strip, n))
-        driven_imag = simd.mul(drive, matrix(x.B_imag, token + i, strip, n))
-        before = real
-        real = _times(cos, real, sin, imag, driven)
-        imag = simd.fma(cos, imag, simd.fma(sin, before, driven_imag))
-        out = simd.dot(real, matrix(x.C, token + i, strip, n), out)
-        out = simd.dot(imag, matrix(x.C_imag, token + i, strip, n), out)
-        simd.store(scratch, OUTS + to, out)
+        _, _, real, imag = move(token, i, strip, n, x, scratch, rate, turn, real, imag)
     simd.store(state, home, real)
     simd.store(state, plane + home, imag)
-
-
-@njit(**OPTIONS)
-def backward(row, part, strip_first, strip_last, x, saved, grad_y, grads):
-    """Run the adjoint of some strips of one row, last chunk first, as with real rates."""
-    strips, size = grads.carry.shape[2:4]
-    tokens, parts = x.u.shape[0], grads.B.shape[1]
-    scratch = np.empty(SCRATCH + CHUNK * LANES, np.float32)
-    decays, path = np.empty(CHUNK * 2 * TILE, np.float32), np.empty(CHUNK * 2 * TILE, np.float32)
-    sums = np.empty((4, CHUNK * size * BLOCK), np.float32)
-    for chunk in range((x.lengths[row] + CHUNK - 1) // CHUNK - 1, -1, -1):
-        token = x.starts[row] + chunk * CHUNK
-        count = min(CHUNK, x.lengths[row] - chunk * CHUNK)
-        sums[:] = 0.0
-        for strip in range(strip_first, strip_last):
-            kept = ((x.chunk_at[row] + chunk) * strips + strip) * 2 * size * LANES
-            prepare(token, count, strip, x, scratch, -CHUNK)
-            ungate(token, count, strip, x, scratch, grad_y)
-            scratch[SCRATCH:] = 0.0
-            for n in range(0, size, BLOCK):
-                home = ((row * strips + strip) * size + n) * LANES
-                first = kept + 2 * n * LANES
-                _retrace(
-                    token,
-                    count,
-                    strip,
-                    n,
-                    home,
-                    x,
-                    scratch,
-                    decays,
-                    path,
-                    sums,
-                    grads,
-                    saved,
-                    first,
-                )
-                _walk_back(token, count, strip, n, home, x, scratch, decays, path, sums, grads)
-            _join_pulls(count, scratch)
-            finish(token, count, strip, row, x, scratch, grad_y, grads)
-        for i in range(count):
-            for n in range(0, size, BLOCK):
-                at, to = (i * size + n) * BLOCK, (part * tokens + token + i) * size + n
-                for k in range(2):
-                    there = to + k * parts * tokens * size
-                    if x.B.ndim == 2:
-                        simd.store_sums(grads.B, there, simd.load(sums[k], at))
-                    if x.C.ndim == 2:
-                        simd.store_sums(grads.C, there, simd.load(sums[2 + k], at))
-
-
-@njit(**OPTIONS)
-def _retrace(token, count, strip, n, home, x, scratch, decays, path, sums, grads, saved, first):
-    """Rerun a chunk of one tile: keep its decays and states, add to outs and to C's gradient."""
-    size, plane = x.B.shape[1], grads.carry.size // 2
-    at = (strip * size + n) * LANES
-    rate, turn = simd.load_tile(x.rates, at), simd.load_tile(x.turns, at)
-    real, imag = simd.load_tile(saved, first), simd.load_tile(saved, first + TILE)
-    if x.C.ndim == 3:
-        total, total_imag = simd.load_tile(grads.C, home), simd.load_tile(grads.C, plane + home)
-    for i in range(count):
-        to, at = i * LANES, i * 2 * TILE
-        simd.store(path, at, real)
-        simd.store(path, at + TILE, imag)
-        cos, sin = _decay(simd.load(scratch, STEPS + to), rate, turn)
-        simd.store(decays, at, cos)
-        simd.store(decays, at + TILE, sin)
-        drive, out = simd.load(scratch, DRIVES + to), simd.load(scratch, OUTS + to)
-        driven = simd.mul(drive, matrix(x.B, token + i, strip, n))
-        driven_imag = simd.mul(drive, matrix(x.B_imag, token + i, strip, n))
-        before = real
-        real = _times(cos, real, sin, imag, driven)
-        imag = simd.fma(cos, imag, simd.fma(sin, before, driven_imag))
-        out = simd.dot(real, matrix(x.C, token + i, strip, n), out)
-        out = simd.dot(imag, matrix(x.C_imag, token + i, strip, n), out)
-        simd.store(scratch, OUTS + to, out)
-        grad = simd.load(scratch, GRADS + to)
-        read, read_imag = simd.mul(real, grad), simd.mul(imag, grad)
-        if x.C.ndim == 3:
-            total, total_imag = simd.add(total, read), simd.add(total_imag, read_imag)
-        else:
-            add_quarters(sums[2], (i * size + n) * BLOCK, read)
-            add_quarters(sums[3], (i * size + n) * BLOCK, read_imag)
-    if x.C.ndim == 3:
-        simd.store(grads.C, home, total)
-        simd.store(grads.C, plane + home, total_imag)
-
-
-@njit(**OPTIONS)
-def _walk_back(token, count, strip, n, home, x, scratch, decays, path, sums, grads):
-    """Run the adjoint recurrence of a chunk of one tile: the conjugate decay, backwards."""
-    size, plane = x.B.shape[1], grads.carry.size // 2
-    at = (strip * size + n) * LANES
-    rate, turn = simd.load_tile(x.rates, at), simd.load_tile(x.turns, at)
-    carry, carry_imag = simd.load_tile(grads.carry, home), simd.load_tile(grads.carry, plane + home)
-    total, total_imag = simd.load_tile(grads.A, home), simd.load_tile(grads.A, plane + home)
-    if x.B.ndim == 3:
-        total_B, total_B_imag = simd.load_tile(grads.B, home), simd.load_tile(grads.B, plane + home)
-    for i in range(count - 1, -1, -1):
-        to, at = i * LANES, i * 2 * TILE
-        grad, drive = simd.load(scratch, GRADS + to), simd.load(scratch, DRIVES + to)
-        real = simd.fma(matrix(x.C, token + i, strip, n), grad, carry)
-        imag = simd.fma(matrix(x.C_imag, token + i, strip, n), grad, carry_imag)
-        driven, driven_imag = simd.mul(real, drive), simd.mul(imag, drive)
-        if x.B.ndim == 3:
-            total_B, total_B_imag = simd.add(total_B, driven), simd.add(total_B_imag, driven_imag)
-        else:
-            add_quarters(sums[0], (i * size + n) * BLOCK, driven)
-            add_quarters(sums[1], (i * size + n) * BLOCK, driven_imag)
-        gain = simd.dot(real, matrix(x.B, token + i, strip, n), simd.load(scratch, GAINS + to))
-        gain = simd.dot(imag, matrix(x.B_imag, token + i, strip, n), gain)
-        simd.store(scratch, GAINS + to, gain)
-        cos, sin = simd.load_tile(decays, at), simd.load_tile(decays, at + TILE)
-        carry = simd.fma(cos, real, simd.mul(sin, imag))
-        carry_imag = simd.sub(simd.mul(cos, imag), simd.mul(sin, real))
-        before, before_imag = simd.load_tile(path, at), simd.load_tile(path, at + TILE)
-        slope = simd.fma(carry, before, simd.mul(carry_imag, before_imag))
-        spin = simd.sub(simd.mul(carry_imag, before), simd.mul(carry, before_imag))
-        step = simd.load(scratch, STEPS + to)
-        total, total_imag = simd.fma(slope, step, total), simd.fma(spin, step, total_imag)
-        pull = simd.dot(slope, rate, simd.load(scratch, PULLS + to))
-        simd.store(scratch, PULLS + to, pull)
-        turned = simd.dot(spin, turn, simd.load(scratch, SCRATCH + to))
-        simd.store(scratch, SCRATCH + to, turned)
-    simd.store(grads.carry, home, carry)
-    simd.store(grads.carry, plane + home, carry_imag)
-    simd.store(grads.A, home, total)
-    simd.store(grads.A, plane + home, total_imag)
-    if x.B.ndim == 3:
-        simd.store(grads.B, home, total_B)
-        simd.store(grads.B, plane + home, total_B_imag)
-
-
-@njit(**OPTIONS)
-def _join_pulls(count, scratch):
-    """Add what pulls a step through the angles to what pulls it through the decays."""
-    for i in range(count):
-        to = i * LANES
-        turned = simd.mul(simd.splat(TURN), simd.load(scratch, SCRATCH + to))
-        simd.store(scratch, PULLS + to, simd.add(simd.load(scratch, PULLS + to), turned))

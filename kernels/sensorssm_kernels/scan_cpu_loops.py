@@ -3,9 +3,8 @@
 A strip's B and C are splats, so the scan has no horizontal sum. A row is walked in chunks of
 CHUNK steps, of which each strip makes its way before the next chunk; within a chunk one tile of
 states goes from end to end in registers before the next tile. What belongs to states lies strip
-by strip, [strips, N, 16], so that a tile is 64 neighbouring floats. Readings are [tokens, D]:
-their loads take the number of live lanes, and the next chunk's lines are asked for ahead, for no
-prefetcher sees through the stride of D. Rates arrive times log2(e).
+by strip, [strips, N, 16], so that a tile is 64 neighbouring floats. Rates arrive times log2(e).
+What happens to readings is in `scan_cpu_chunk`.
 """
 
 # pyright: reportCallIssue=false, reportArgumentType=false, reportGeneralTypeIssues=false
@@ -19,17 +18,32 @@ import numpy as np
 from numba import njit
 
 from sensorssm_kernels import simd, simd_math
-from sensorssm_kernels.scan_plan import CPU_BLOCK as BLOCK
-from sensorssm_kernels.scan_plan import CPU_CHUNK as CHUNK
-from sensorssm_kernels.scan_plan import CPU_LANES as LANES
+from sensorssm_kernels.scan_cpu_chunk import (
+    BLOCK,
+    CHUNK,
+    DECAYS,
+    DRIVES,
+    GAINS,
+    GRADS,
+    LANES,
+    OPTIONS,
+    OUTS,
+    PULLS,
+    SCRATCH,
+    STEPS,
+    TILE,
+    add_quarters,
+    count_chunks,
+    finish,
+    locate,
+    matrix,
+    prepare,
+    ungate,
+    write,
+    write_quarters,
+)
 
 Array = Any  # a numpy array in the loops, the tensor over the same memory around them
-LN2 = np.float32(0.6931471805599453)
-TILE = BLOCK * LANES
-# Where a chunk of one strip keeps its vectors, in one flat array: CHUNK vectors each.
-STEPS, DRIVES, OUTS, DECAYS, GRADS, GAINS, PULLS = (i * CHUNK * LANES for i in range(7))
-SCRATCH = 7 * CHUNK * LANES
-OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "boundscheck": False}
 
 
 class Inputs(NamedTuple):
@@ -77,9 +91,8 @@ def forward(row, strip_first, strip_last, x, y, state, saved, keep):
     """Run some strips of one row. `state` is updated; `saved` gets each chunk's first, if kept."""
     strips, size = state.shape[1], state.shape[2]
     scratch = np.empty(SCRATCH, np.float32)
-    for chunk in range((x.lengths[row] + CHUNK - 1) // CHUNK):
-        token = x.starts[row] + chunk * CHUNK
-        count = min(CHUNK, x.lengths[row] - chunk * CHUNK)
+    for chunk in range(count_chunks(row, x)):
+        token, count = locate(row, chunk, x)
         for strip in range(strip_first, strip_last):
             home = (row * strips + strip) * size * LANES
             kept = ((x.chunk_at[row] + chunk) * strips + strip) * size * LANES
@@ -91,36 +104,6 @@ def forward(row, strip_first, strip_last, x, y, state, saved, keep):
                 h = _advance(token, count, strip, n, x, scratch, h)
                 simd.store(state, home + n * LANES, h)
             write(token, count, strip, x, scratch, y)
-
-
-@njit(**OPTIONS)
-def prepare(token, count, strip, x, scratch, ahead):
-    """Fill a chunk's steps, drives (step times u), outs (what passes by the state), decays."""
-    dim, d = x.u.shape[1], strip * LANES
-    live = min(LANES, dim - d)
-    bias, skip = simd.load(x.bias, d), simd.load(x.skip, d)
-    for i in range(count):
-        at, to = (token + i) * dim + d, i * LANES
-        simd.prefetch(x.delta, at + ahead * dim)
-        simd.prefetch(x.u, at + ahead * dim)
-        step = simd.add(simd.load_live(x.delta, at, live), bias)
-        if x.softened:
-            step = simd_math.softplus(step)
-        u = simd.load_live(x.u, at, live)
-        simd.store(scratch, STEPS + to, step)
-        simd.store(scratch, DRIVES + to, simd.mul(step, u))
-        simd.store(scratch, OUTS + to, simd.mul(u, skip))
-        if x.rates.ndim == 1:
-            simd.store(scratch, DECAYS + to, simd_math.exp2(simd.mul(step, simd.load(x.rates, d))))
-
-
-@njit(**OPTIONS)
-def matrix(matrix, token, strip, n):
-    """Return a tile of B or C: splats of one token's floats, or channels of a fixed matrix."""
-    size = matrix.shape[1]
-    if matrix.ndim == 2:
-        return simd.spread(matrix, token * size + n)
-    return simd.load_tile(matrix, (strip * size + n) * LANES)
 
 
 @njit(**OPTIONS)
@@ -141,22 +124,6 @@ def _advance(token, count, strip, n, x, scratch, h):
 
 
 @njit(**OPTIONS)
-def write(token, count, strip, x, scratch, y):
-    """Gate the outs of a chunk and write them."""
-    dim, d = x.u.shape[1], strip * LANES
-    live = min(LANES, dim - d)
-    for i in range(count):
-        at = (token + i) * dim + d
-        out = simd.load(scratch, OUTS + i * LANES)
-        simd.prefetch_to_write(y, at + CHUNK * dim)
-        if x.gated:
-            simd.prefetch(x.z, at + CHUNK * dim)
-            z = simd.load_live(x.z, at, live)
-            out = simd.mul(out, simd.mul(z, simd_math.sigmoid(z)))
-        simd.store_live(y, at, live, out)
-
-
-@njit(**OPTIONS)
 def backward(row, part, strip_first, strip_last, x, saved, grad_y, grads):
     """Run the adjoint of some strips of one row, last chunk first.
 
@@ -166,9 +133,8 @@ def backward(row, part, strip_first, strip_last, x, saved, grad_y, grads):
     strips, size, tokens = grads.carry.shape[1], grads.carry.shape[2], x.u.shape[0]
     scratch, sums = np.empty(SCRATCH, np.float32), np.empty((2, CHUNK * size * BLOCK), np.float32)
     decays, path = np.empty(CHUNK * TILE, np.float32), np.empty(CHUNK * TILE, np.float32)
-    for chunk in range((x.lengths[row] + CHUNK - 1) // CHUNK - 1, -1, -1):
-        token = x.starts[row] + chunk * CHUNK
-        count = min(CHUNK, x.lengths[row] - chunk * CHUNK)
+    for chunk in range(count_chunks(row, x) - 1, -1, -1):
+        token, count = locate(row, chunk, x)
         sums[:] = 0.0
         for strip in range(strip_first, strip_last):
             home = (row * strips + strip) * size * LANES
@@ -180,31 +146,10 @@ def backward(row, part, strip_first, strip_last, x, saved, grad_y, grads):
                 _retrace(token, count, strip, n, home, x, scratch, decays, path, sums[1], grads, h)
                 _walk_back(token, count, strip, n, home, x, scratch, decays, path, sums[0], grads)
             finish(token, count, strip, row, x, scratch, grad_y, grads)
-        for i in range(count):
-            for n in range(0, size, BLOCK):
-                at, to = (i * size + n) * BLOCK, (part * tokens + token + i) * size + n
-                if x.B.ndim == 2:
-                    simd.store_sums(grads.B, to, simd.load(sums[0], at))
-                if x.C.ndim == 2:
-                    simd.store_sums(grads.C, to, simd.load(sums[1], at))
-
-
-@njit(**OPTIONS)
-def ungate(token, count, strip, x, scratch, grad_y):
-    """Fill a chunk's grads, those of the outs before the gate; gains and pulls begin at zero."""
-    dim, d = x.u.shape[1], strip * LANES
-    live, zero = min(LANES, dim - d), simd.splat(np.float32(0.0))
-    for i in range(count):
-        at, to = (token + i) * dim + d, i * LANES
-        simd.prefetch(grad_y, at - CHUNK * dim)
-        grad = simd.load_live(grad_y, at, live)
-        if x.gated:
-            simd.prefetch(x.z, at - CHUNK * dim)
-            z = simd.load_live(x.z, at, live)
-            grad = simd.mul(grad, simd.mul(z, simd_math.sigmoid(z)))
-        simd.store(scratch, GRADS + to, grad)
-        simd.store(scratch, GAINS + to, zero)
-        simd.store(scratch, PULLS + to, zero)
+        if x.B.ndim == 2:
+            write_quarters(sums[0], token, count, size, part * tokens, grads.B)
+        if x.C.ndim == 2:
+            write_quarters(sums[1], token, count, size, part * tokens, grads.C)
 
 
 @njit(**OPTIONS)
@@ -234,12 +179,6 @@ def _retrace(token, count, strip, n, home, x, scratch, decays, path, sums, grads
             add_quarters(sums, (i * size + n) * BLOCK, read)
     if x.C.ndim == 3:
         simd.store(grads.C, at_n, total)
-
-
-@njit(**OPTIONS)
-def add_quarters(sums, at, tile):
-    """Add the `quarter_sums` of a tile to the vector in `sums` from element `at` on."""
-    simd.store(sums, at, simd.add(simd.load(sums, at), simd.quarter_sums(tile)))
 
 
 @njit(**OPTIONS)
@@ -281,40 +220,3 @@ def _walk_back(token, count, strip, n, home, x, scratch, decays, path, sums, gra
         simd.store(grads.A, at_n, total)
     if x.B.ndim == 3:
         simd.store(grads.B, at_n, total_B)
-
-
-@njit(**OPTIONS)
-def finish(token, count, strip, row, x, scratch, grad_y, grads):
-    """Write the gradients of the readings of a chunk; add up those of the strip's channels."""
-    dim, d, one = x.u.shape[1], strip * LANES, simd.splat(np.float32(1.0))
-    live, at_row, ln2 = min(LANES, dim - d), row * len(x.skip) + d, simd.splat(LN2)
-    bias, skip = simd.load(x.bias, d), simd.load(x.skip, d)
-    total_skip, total_bias = simd.load(grads.skip, at_row), simd.load(grads.bias, at_row)
-    for i in range(count):
-        at, to = (token + i) * dim + d, i * LANES
-        u, grad = simd.load_live(x.u, at, live), simd.load(scratch, GRADS + to)
-        step, gain = simd.load(scratch, STEPS + to), simd.load(scratch, GAINS + to)
-        pull = simd.load(scratch, PULLS + to)
-        if x.rates.ndim == 1:
-            simd.store(grads.A, at_row, simd.fma(pull, step, simd.load(grads.A, at_row)))
-            pull = simd.mul(pull, simd.load(x.rates, d))
-        slope = simd.fma(pull, ln2, simd.mul(gain, u))
-        if x.softened:
-            slope = simd.mul(
-                slope, simd_math.sigmoid(simd.add(simd.load_live(x.delta, at, live), bias))
-            )
-        simd.prefetch_to_write(grads.delta, at - CHUNK * dim)
-        simd.prefetch_to_write(grads.u, at - CHUNK * dim)
-        simd.store_live(grads.delta, at, live, slope)
-        simd.store_live(grads.u, at, live, simd.fma(gain, step, simd.mul(grad, skip)))
-        total_bias = simd.add(total_bias, slope)
-        total_skip = simd.fma(grad, u, total_skip)
-        if x.gated:
-            z = simd.load_live(x.z, at, live)
-            half = simd_math.sigmoid(z)
-            slope = simd.mul(half, simd.fma(z, simd.sub(one, half), one))
-            out = simd.mul(simd.load_live(grad_y, at, live), simd.load(scratch, OUTS + to))
-            simd.prefetch_to_write(grads.z, at - CHUNK * dim)
-            simd.store_live(grads.z, at, live, simd.mul(out, slope))
-    simd.store(grads.skip, at_row, total_skip)
-    simd.store(grads.bias, at_row, total_bias)

@@ -1,9 +1,7 @@
-"""Sixteen float32 lanes for numba: a type over LLVM's ``<16 x float>``, and tiles of four of them.
+"""Sixteen float32 lanes for numba: loads, stores and arithmetic of vectors and of tiles of four.
 
-LLVM lowers a vector to one AVX-512 register, two AVX registers or four NEON registers, so a loop
-written with it needs neither auto-vectorisation nor a compiler on the user's machine. A tile is
-a tuple of four; an operation of a tile and a vector meets every row with the vector. `load_live`
-and `store_live` take the number of live lanes: dead lanes read as 0 and are not written.
+An operation of a tile and a vector meets every row with the vector. `load_live` and `store_live`
+take the number of live lanes: dead lanes read as 0 and are not written.
 """
 
 # pyright: reportCallIssue=false, reportArgumentType=false, reportGeneralTypeIssues=false
@@ -13,83 +11,26 @@ from __future__ import annotations
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.datamodel import models
-from numba.extending import intrinsic, register_model
+from numba.extending import intrinsic
 
-from sensorssm_kernels.scan_plan import CPU_BLOCK as BLOCK
-from sensorssm_kernels.scan_plan import CPU_LANES as LANES
-
-_FLOAT, _INT, _BIT = ir.FloatType(), ir.IntType(32), ir.IntType(1)
-FLOATS = ir.VectorType(_FLOAT, LANES)
-INTS = ir.VectorType(_INT, LANES)
-_BITS = ir.VectorType(_BIT, LANES)
-_FAST = ("contract", "nsz", "arcp")  # not nnan: a NaN reading must stay a NaN
-
-
-class _Lanes(types.Type):
-    def __init__(self) -> None:
-        super().__init__(name="Lanes16f")
-
-
-vector = _Lanes()
-tile = types.UniTuple(vector, BLOCK)
-
-
-@register_model(_Lanes)
-class _LanesModel(models.PrimitiveModel):
-    def __init__(self, manager, kind) -> None:
-        super().__init__(manager, kind, FLOATS)
-
-
-def constant(value: float) -> ir.Constant:
-    """Return a vector that holds `value` in every lane."""
-    return ir.Constant(FLOATS, [ir.Constant(_FLOAT, value)] * LANES)
-
-
-def int_constant(value: int) -> ir.Constant:
-    """Return a vector of 32-bit integers, `value` in every lane."""
-    return ir.Constant(INTS, [ir.Constant(_INT, value)] * LANES)
-
-
-def call_ir(builder, name: str, args: list, result=FLOATS):
-    """Emit a call of an LLVM intrinsic by its full name; return its value, of type `result`."""
-    kind = ir.FunctionType(result, [x.type for x in args])
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
-
-
-def _address(context, builder, kind, array, index):
-    data = context.make_array(kind)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), FLOATS.as_pointer())
-
-
-def _rows(builder, value) -> list:
-    """Return the vectors of one operand: itself, or the four of a tile."""
-    if isinstance(value.type, ir.VectorType):
-        return [value]
-    return [builder.extract_value(value, i) for i in range(BLOCK)]
-
-
-def _join(builder, rows: list):
-    if len(rows) == 1:
-        return rows[0]
-    joined = ir.Constant(ir.ArrayType(FLOATS, BLOCK), ir.Undefined)
-    for i, row in enumerate(rows):
-        joined = builder.insert_value(joined, row, i)
-    return joined
-
-
-def _live_mask(builder, live):
-    live = builder.trunc(live, _INT)
-    row = builder.insert_element(ir.Constant(INTS, ir.Undefined), live, ir.Constant(_INT, 0))
-    row = builder.shuffle_vector(row, row, int_constant(0))
-    lane = ir.Constant(INTS, [ir.Constant(_INT, i) for i in range(LANES)])
-    return builder.icmp_signed("<", lane, row)
-
-
-def _splat_ir(builder, value):
-    empty = ir.Constant(FLOATS, ir.Undefined)
-    one = builder.insert_element(empty, value, ir.Constant(_INT, 0))
-    return builder.shuffle_vector(one, empty, int_constant(0))
+from sensorssm_kernels.simd_ir import (
+    BLOCK,
+    FAST,
+    INT,
+    LANES,
+    address,
+    call_ir,
+    constant,
+    each,
+    fma_ir,
+    join,
+    live_mask,
+    rows_of,
+    shuffle,
+    splat_ir,
+    tile,
+    vector,
+)
 
 
 @intrinsic
@@ -97,7 +38,7 @@ def load(typing, array, index):
     """Return 16 floats from flat element `index` of a C-contiguous float32 array."""
 
     def generate(context, builder, signature, args):
-        value = builder.load(_address(context, builder, signature.args[0], args[0], args[1]))
+        value = builder.load(address(context, builder, signature.args[0], args[0], args[1]))
         value.align = 4
         return value
 
@@ -112,10 +53,10 @@ def load_tile(typing, array, index):
         rows = []
         for i in range(BLOCK):
             at = builder.add(args[1], ir.Constant(args[1].type, i * LANES))
-            row = builder.load(_address(context, builder, signature.args[0], args[0], at))
+            row = builder.load(address(context, builder, signature.args[0], args[0], at))
             row.align = 4
             rows.append(row)
-        return _join(builder, rows)
+        return join(builder, rows)
 
     return tile(array, types.int64), generate
 
@@ -130,8 +71,8 @@ def spread(typing, array, index):
         for i in range(BLOCK):
             at = builder.add(args[1], ir.Constant(args[1].type, i))
             value = builder.load(builder.gep(data, [at]))
-            rows.append(_splat_ir(builder, value))
-        return _join(builder, rows)
+            rows.append(splat_ir(builder, value))
+        return join(builder, rows)
 
     return tile(array, types.int64), generate
 
@@ -141,9 +82,9 @@ def store(typing, array, index, value):
     """Write a vector, or the rows of a tile one after another, from flat element `index` on."""
 
     def generate(context, builder, signature, args):
-        for i, row in enumerate(_rows(builder, args[2])):
+        for i, row in enumerate(rows_of(builder, args[2])):
             at = builder.add(args[1], ir.Constant(args[1].type, i * LANES))
-            where = _address(context, builder, signature.args[0], args[0], at)
+            where = address(context, builder, signature.args[0], args[0], at)
             builder.store(row, where).align = 4
         return context.get_dummy_value()
 
@@ -158,9 +99,9 @@ def _prefetch(write: int):
         def generate(context, builder, signature, args):
             data = context.make_array(signature.args[0])(context, builder, args[0]).data
             where = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
-            kind = ir.FunctionType(ir.VoidType(), [where.type, _INT, _INT, _INT])
+            kind = ir.FunctionType(ir.VoidType(), [where.type, INT, INT, INT])
             function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-            builder.call(function, [where, *(ir.Constant(_INT, i) for i in (write, 2, 1))])
+            builder.call(function, [where, *(ir.Constant(INT, i) for i in (write, 2, 1))])
             return context.get_dummy_value()
 
         return types.void(array, types.int64), generate
@@ -176,10 +117,10 @@ def load_live(typing, array, index, live):
     """Return `live` floats from flat element `index`, the other lanes 0."""
 
     def generate(context, builder, signature, args):
-        where = _address(context, builder, signature.args[0], args[0], args[1])
-        mask = _live_mask(builder, args[2])
+        where = address(context, builder, signature.args[0], args[0], args[1])
+        mask = live_mask(builder, args[2])
         name = "llvm.masked.load.v16f32.p0v16f32"
-        return call_ir(builder, name, [where, ir.Constant(_INT, 4), mask, constant(0.0)])
+        return call_ir(builder, name, [where, ir.Constant(INT, 4), mask, constant(0.0)])
 
     return vector(array, types.int64, types.int64), generate
 
@@ -189,10 +130,10 @@ def store_live(typing, array, index, live, value):
     """Write the first `live` lanes at flat element `index`."""
 
     def generate(context, builder, signature, args):
-        where = _address(context, builder, signature.args[0], args[0], args[1])
-        mask = _live_mask(builder, args[2])
+        where = address(context, builder, signature.args[0], args[0], args[1])
+        mask = live_mask(builder, args[2])
         name = "llvm.masked.store.v16f32.p0v16f32"
-        call_ir(builder, name, [args[3], where, ir.Constant(_INT, 4), mask], ir.VoidType())
+        call_ir(builder, name, [args[3], where, ir.Constant(INT, 4), mask], ir.VoidType())
         return context.get_dummy_value()
 
     return types.void(array, types.int64, types.int64, vector), generate
@@ -203,17 +144,9 @@ def splat(typing, value):
     """Return `value` in every lane."""
 
     def generate(context, builder, signature, args):
-        return _splat_ir(builder, args[0])
+        return splat_ir(builder, args[0])
 
     return vector(types.float32), generate
-
-
-def each(builder, function, *operands):
-    """Apply a function of vectors to vectors and tiles; a vector meets every row of a tile."""
-    rows = [_rows(builder, x) for x in operands]
-    count = max(map(len, rows))
-    rows = [x * (count // len(x)) for x in rows]
-    return _join(builder, [function(*row) for row in zip(*rows, strict=True)])
 
 
 def _widest(*kinds):
@@ -224,7 +157,7 @@ def _binary(name: str):
     @intrinsic
     def operation(typing, x, y):
         def generate(context, builder, signature, args):
-            return each(builder, lambda a, b: getattr(builder, name)(a, b, flags=_FAST), *args)
+            return each(builder, lambda a, b: getattr(builder, name)(a, b, flags=FAST), *args)
 
         return _widest(x, y)(x, y), generate
 
@@ -232,14 +165,6 @@ def _binary(name: str):
 
 
 add, sub, mul = _binary("fadd"), _binary("fsub"), _binary("fmul")
-
-
-def fma_ir(builder, x, y, z):
-    """Emit x y + z of three vectors; return its value.
-
-    By fmuladd, not fma: a chip without a fused instruction gets two, never a library call.
-    """
-    return call_ir(builder, "llvm.fmuladd.v16f32", [x, y, z])
 
 
 @intrinsic
@@ -258,16 +183,11 @@ def dot(typing, x, y, start):
 
     def generate(context, builder, signature, args):
         total = args[2]
-        for a, b in zip(_rows(builder, args[0]), _rows(builder, args[1]), strict=True):
+        for a, b in zip(rows_of(builder, args[0]), rows_of(builder, args[1]), strict=True):
             total = fma_ir(builder, a, b, total)
         return total
 
     return vector(tile, tile, vector), generate
-
-
-def _shuffle(builder, a, b, lanes: list[int]):
-    mask = ir.Constant(ir.VectorType(_INT, len(lanes)), [ir.Constant(_INT, i) for i in lanes])
-    return builder.shuffle_vector(a, b, mask)
 
 
 def _add_halves(builder, a, b, width: int):
@@ -279,7 +199,7 @@ def _add_halves(builder, a, b, width: int):
     near = [k + source for k in range(0, 2, width) for source in (0, LANES)]
     near = [q + x + w for q in range(0, LANES, 4) for x in near for w in range(width)]
     far = [x + 2 for x in near]
-    return builder.fadd(_shuffle(builder, a, b, near), _shuffle(builder, a, b, far), flags=_FAST)
+    return builder.fadd(shuffle(builder, a, b, near), shuffle(builder, a, b, far), flags=FAST)
 
 
 @intrinsic
@@ -287,7 +207,7 @@ def quarter_sums(typing, x):
     """Return the sums of each row's 4 quarters; lane 4 q + k is quarter q of row k."""
 
     def generate(context, builder, signature, args):
-        a, b, c, d = _rows(builder, args[0])
+        a, b, c, d = rows_of(builder, args[0])
         return _add_halves(builder, _add_halves(builder, a, b, 1), _add_halves(builder, c, d, 1), 2)
 
     return vector(x), generate
@@ -299,10 +219,10 @@ def store_sums(typing, array, index, sums):
 
     def generate(context, builder, signature, args):
         quarters = [
-            _shuffle(builder, args[2], args[2], list(range(q, q + 4))) for q in range(0, 16, 4)
+            shuffle(builder, args[2], args[2], list(range(q, q + 4))) for q in range(0, 16, 4)
         ]
-        low, high = (builder.fadd(*quarters[i : i + 2], flags=_FAST) for i in (0, 2))
-        total = builder.fadd(low, high, flags=_FAST)
+        low, high = (builder.fadd(*quarters[i : i + 2], flags=FAST) for i in (0, 2))
+        total = builder.fadd(low, high, flags=FAST)
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
         where = builder.bitcast(builder.gep(data, [args[1]]), total.type.as_pointer())
         builder.store(total, where).align = 4

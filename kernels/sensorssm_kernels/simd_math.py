@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from numba.extending import intrinsic
 
-from sensorssm_kernels.simd import FLOATS, INTS, call_ir, constant, each, fma_ir, int_constant
+from sensorssm_kernels.simd_ir import FLOATS, INTS, call_ir, constant, each, fma_ir, int_constant
 
 # Minimax on [-0.5, 0.5]. 2**f: relative error 2e-7 in float32.
 _EXP2 = (1.535336188e-4, 1.339887440e-3, 9.618437357e-3, 5.550332471e-2, 2.402264791e-1)

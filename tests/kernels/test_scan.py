@@ -93,11 +93,13 @@ def test_complex_rates_in_padded_and_packed_rows(backend: str) -> None:
     compare(x, backend, cu_seqlens=torch.tensor([0, 17, 17, 18, 40], device=device))
 
 
-def test_complex_rates_beside_fixed_matrices() -> None:
-    """A fixed complex C and a fixed real B, on the CPU; one complex rate per channel."""
-    x = scan_arguments(2, 20, 6, 4, form="complex")
+@pytest.mark.parametrize("names", ["B", "C", "B C"])
+def test_complex_rates_beside_fixed_matrices(names: str) -> None:
+    """A fixed complex C, a fixed real B or both, on the CPU; one complex rate per channel."""
+    x = scan_arguments(3, 20, 6, 4, form="complex")
     fixed = {"B": x["initial_state"][0].real.contiguous(), "C": x["initial_state"][1]}
-    compare(x | fixed, "cpu")
+    x |= {name: fixed[name] for name in names.split()}
+    compare(x, "cpu")
     compare(x | {"A": x["A"][:, 0].contiguous()}, "cpu")
 
 
