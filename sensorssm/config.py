@@ -65,7 +65,8 @@ class ModelConfig(_Settings):
     dim, depth : channels between blocks; number of blocks.
     expand, state_size, conv_width, delta_rank : inside a Mamba block, as in Mamba's code;
         `delta_rank` 0 means ``ceil(dim / 16)``.
-    heads, context : attention only: heads, and the steps that a step can look back on.
+    heads, context, patch : attention only: heads, the steps that a step can look back on, and the
+        steps between those of them that it attends to.
     normalise : whether every input is read as a tag: missing values allowed, centred and scaled
         by its own past, and the forecast given back in the tag's unit.
     span : time constant of that normalisation, in steps.
@@ -85,13 +86,14 @@ class ModelConfig(_Settings):
     delta_rank: int = 0
     heads: int = 4
     context: int = 128
+    patch: int = 1
     normalise: bool = False
     span: float = 256.0
 
     def __post_init__(self) -> None:
         self._at_least(0, "delta_rank")
         self._at_least(1, "inputs", "targets", "horizon", "basis", "dim", "depth", "expand")
-        self._at_least(1, "state_size", "conv_width", "heads", "context", "span")
+        self._at_least(1, "state_size", "conv_width", "heads", "context", "patch", "span")
         if self.targets > self.inputs:
             raise ConfigError(
                 f"ModelConfig.targets is {self.targets} with {self.inputs} inputs; the targets are "
@@ -101,6 +103,10 @@ class ModelConfig(_Settings):
             raise ConfigError(f"ModelConfig.layer is {self.layer!r}; choose from {LAYERS}.")
         if self.layer == "attention" and self.dim % self.heads:
             raise ConfigError(f"ModelConfig.dim {self.dim} does not split into {self.heads} heads.")
+        if self.layer == "attention" and self.patch > self.context:
+            raise ConfigError(
+                f"ModelConfig.context is {self.context}, which holds no patch of {self.patch} steps."
+            )
         if self.layer == "s4d" and self.state_size % 2:
             raise ConfigError(
                 f"ModelConfig.state_size {self.state_size} is odd; layer 's4d' has pairs of states."

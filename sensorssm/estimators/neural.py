@@ -42,12 +42,15 @@ class NeuralForecaster(Peer):
     Parameters
     ----------
     layer : "selective" (Mamba blocks, Algorithm 2), "fixed" (the same blocks, Algorithm 1), "s4d"
-        (Algorithm 1 with complex rates: fading waves), "lstm" or "attention" (causal, over the last
-        `context` steps)
+        (Algorithm 1 with complex rates: fading waves), "lstm" or "attention" (causal, over patches
+        of the last `context` steps)
     horizon : steps to forecast
     lags : last readings of a tag that are the network's inputs at each step
     width, layers : channels between blocks; number of blocks
     context : attention only: steps that a step can look back on
+    patch : attention only: steps between those that a step attends to; as many as `lags`, and the
+        readings at them are patches, side by side, that end at the step itself. With 1 a step
+        attends to every step before it
     span : time constant, in steps, of the mean and the scale that readings are normalised by
     steps : optimiser steps at most
     batch, segment : segments a step, and rows in each; the first third only fills the state
@@ -73,7 +76,8 @@ class NeuralForecaster(Peer):
         lags: int = 24,
         width: int = 32,
         layers: int = 2,
-        context: int = 128,
+        context: int = 336,
+        patch: int = 24,
         span: float = 256.0,
         steps: int = 200,
         batch: int = 64,
@@ -90,6 +94,7 @@ class NeuralForecaster(Peer):
         self.width = width
         self.layers = layers
         self.context = context
+        self.patch = patch
         self.span = span
         self.steps = steps
         self.batch = batch
@@ -107,7 +112,8 @@ class NeuralForecaster(Peer):
             wanted = ", ".join(PRECISIONS)
             raise ConfigError(f"precision={self.precision!r}, wanted one of {wanted}")
         check_steps(horizon=self.horizon, lags=self.lags, width=self.width, layers=self.layers)
-        check_steps(context=self.context, steps=self.steps, batch=self.batch, segment=self.segment)
+        check_steps(context=self.context, patch=self.patch, steps=self.steps)
+        check_steps(batch=self.batch, segment=self.segment)
         self._sizes()
         self._training()
 
@@ -122,6 +128,7 @@ class NeuralForecaster(Peer):
             dim=int(self.width),
             depth=int(self.layers),
             context=int(self.context),
+            patch=int(self.patch),
             normalise=True,
             span=float(self.span),
         )

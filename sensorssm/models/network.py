@@ -129,7 +129,8 @@ def make_block(config: ModelConfig, generator: Generator | None) -> nn.Module:
     if config.layer == "attention":
         from sensorssm.models.transformer import AttentionBlock
 
-        return AttentionBlock(config.dim, config.heads, config.context, generator=generator)
+        sizes = (config.dim, config.heads, config.context, config.patch)
+        return AttentionBlock(*sizes, generator=generator)
     return MambaBlock(
         config.dim,
         layer=config.layer,

@@ -16,21 +16,33 @@ from sensorssm.models.init import linear
 class AttentionBlock(nn.Module):
     """Causal attention over the last `context` steps, then a two-layer perceptron, both residual.
 
-    There are no positions, only ages: a score loses `slope` times the time that has passed since
-    the key, so a stream may run for ever and uneven steps are told apart.
+    With a `patch` above 1 a step attends to every `patch`-th step before it only. Where a step's
+    input is the last readings, those are patches that end at the step itself, whichever it is: a
+    stream needs not wait for a patch to fill, and a whole context costs `patch` times less.
+
+    There are no positions, only ages: a score loses `slope` times the patches that have passed
+    since the key, so a stream may run for ever and uneven steps are told apart.
 
     References
     ----------
-    Vaswani et al. 2017, arXiv:1706.03762; Press et al. 2022, arXiv:2108.12409 (linear biases).
+    Vaswani et al. 2017, arXiv:1706.03762; Press et al. 2022, arXiv:2108.12409 (linear biases);
+    Nie et al. 2023, arXiv:2211.14730 (patches).
     """
 
     slope: Tensor
 
     def __init__(
-        self, dim: int, heads: int = 4, context: int = 128, *, generator: Generator | None = None
+        self,
+        dim: int,
+        heads: int = 4,
+        context: int = 128,
+        patch: int = 1,
+        *,
+        generator: Generator | None = None,
     ):
         super().__init__()
-        self.dim, self.heads, self.before = dim, heads, context - 1
+        self.dim, self.heads, self.patch = dim, heads, patch
+        self.keys = max(1, context // patch)  # that a step attends to, itself among them
         self.norm, self.norm_mlp = nn.RMSNorm(dim, eps=1e-5), nn.RMSNorm(dim, eps=1e-5)
         self.to_qkv = linear(dim, 3 * dim, bias=False, generator=generator)
         self.from_heads = linear(dim, dim, bias=False, generator=generator)
@@ -39,8 +51,12 @@ class AttentionBlock(nn.Module):
         self.register_buffer("slope", 2.0 ** (-8.0 * torch.arange(1, heads + 1) / heads))
 
     def init_state(self, batch: int) -> State:
-        """Return an empty window: keys, values (B, W - 1, D), and ages (B, W - 1), infinite."""
-        keys = self.norm.weight.new_zeros(batch, self.before, self.dim)
+        """Return an empty window: keys, values (B, W, D), and ages (B, W), infinite.
+
+        W is the steps from the oldest key to the step after the last one.
+        """
+        window = (self.keys - 1) * self.patch
+        keys = self.norm.weight.new_zeros(batch, window, self.dim)
         return {
             "keys": keys,
             "values": keys.clone(),
@@ -56,22 +72,45 @@ class AttentionBlock(nn.Module):
         values = torch.cat([state["values"], value], dim=1)
         now = (x.new_ones(x.shape[:2]) if elapsed is None else elapsed).cumsum(1)
         times = torch.cat([-state["ages"], now], dim=1)
-        mixed = F.scaled_dot_product_attention(
-            self._split(query), self._split(keys), self._split(values), self._bias(now, times)
-        )
-        x = x + self.from_heads(mixed.transpose(1, 2).flatten(2))
+        mixed = self._attend(query, keys, values, now, times)
+        x = x + self.from_heads(mixed)
         x = x + self.narrow(F.gelu(self.widen(self.norm_mlp(x))))
         kept = slice(x.shape[1], None)
         ages = now[:, -1:] - times[:, kept]
         return x, {"keys": keys[:, kept], "values": values[:, kept], "ages": ages}
 
-    def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+    def _attend(
+        self, query: Tensor, keys: Tensor, values: Tensor, now: Tensor, times: Tensor
+    ) -> Tensor:
+        """Return the means of values (B, L, D), each phase of the patches by itself."""
+        batch, length = now.shape
+        phases = [self._split(part, length) for part in (query, keys, values)]
+        bias = self._bias(self._phases(now, length), self._phases(times, length))
+        mixed = F.scaled_dot_product_attention(*phases, bias)
+        mixed = mixed.unflatten(0, (batch, -1)).permute(0, 3, 1, 2, 4)
+        return mixed.flatten(3).flatten(1, 2)[:, :length]
+
+    def _split(self, x: Tensor, length: int) -> Tensor:
+        """Return (B, n, D) as (B phases, heads, n / patch, D / heads)."""
+        return self._phases(x, length).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def _phases(self, x: Tensor, length: int) -> Tensor:
+        """Return (B, n, ...) as (B phases, n / patch, ...): the steps a patch apart together.
+
+        The last of them may lie beyond the end, where only steps beyond the end see them.
+        """
+        missing = -x.shape[1] % self.patch
+        x = torch.cat([x, x[:, -1:].expand(-1, missing, *x.shape[2:])], dim=1)
+        phases = x.unflatten(1, (-1, self.patch))[:, :, : min(length, self.patch)]
+        return phases.transpose(1, 2).flatten(0, 1)
 
     def _bias(self, now: Tensor, times: Tensor) -> Tensor:
-        """Return what ages take from the scores, (B, heads, L, W - 1 + L), -inf out of reach."""
-        length = now.shape[1]
-        behind = torch.arange(length)[:, None] + self.before - torch.arange(times.shape[1])
-        reach = ((behind >= 0) & (behind <= self.before)).to(now.device)
-        age = torch.where(reach, now[:, :, None] - times[:, None], torch.inf)
+        """Return what ages (B, keys) take from the scores of steps, -inf out of reach.
+
+        Shapes: now (B, L), times (B, W + L); result (B, heads, L, W + L).
+        """
+        length, window = now.shape[1], self.keys - 1
+        behind = torch.arange(length)[:, None] + window - torch.arange(times.shape[1])
+        reach = ((behind >= 0) & (behind <= window)).to(now.device)
+        age = torch.where(reach, (now[:, :, None] - times[:, None]) / self.patch, torch.inf)
         return -self.slope[:, None, None] * age[:, None]

@@ -13,7 +13,8 @@ from sensorssm.errors import ConfigError, DataError, ModelFileError
 from sensorssm.estimators.base import load_parts, save_parts
 from sensorssm.estimators.neural import NeuralForecaster
 
-TINY = {"horizon": 8, "lags": 5, "width": 8, "layers": 2, "batch": 4, "segment": 48, "context": 16}
+TINY = {"horizon": 8, "lags": 5, "width": 8, "layers": 2, "batch": 4, "segment": 48}
+TINY |= {"context": 16, "patch": 5}
 every_layer = pytest.mark.parametrize("layer", LAYERS)
 
 
@@ -159,6 +160,7 @@ def test_frames_assets_and_gaps(readings: np.ndarray) -> None:
         ({"width": 2.5}, "width"),
         ({"lags": 0}, "lags"),
         ({"layer": "attention", "width": 6}, "heads"),
+        ({"layer": "attention", "context": 5, "patch": 6}, "context"),
         ({"learning_rate": 0.0}, "learning_rate"),
         ({"span": 0.5}, "span"),
     ],
