@@ -84,9 +84,9 @@ class AttentionBlock(nn.Module):
     ) -> Tensor:
         """Return the means of values (B, L, D), each phase of the patches by itself."""
         batch, length = now.shape
-        phases = [self._split(part, length) for part in (query, keys, values)]
+        query, keys, values = (self._split(part, length) for part in (query, keys, values))
         bias = self._bias(self._phases(now, length), self._phases(times, length))
-        mixed = F.scaled_dot_product_attention(*phases, bias)
+        mixed = F.scaled_dot_product_attention(query, keys, values, bias)
         mixed = mixed.unflatten(0, (batch, -1)).permute(0, 3, 1, 2, 4)
         return mixed.flatten(3).flatten(1, 2)[:, :length]
 

@@ -46,7 +46,7 @@ def call(*words: object) -> Result:
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a recipe whose 600 readings of a noisy daily wave are ingested; networks are tiny."""
-    tiny = {"steps": 2, "width": 8, "layers": 1, "segment": 24, "context": 8}
+    tiny = {"steps": 2, "width": 8, "layers": 1, "segment": 24, "context": 48}
     monkeypatch.setattr(
         estimators, "NeuralForecaster", partial(estimators.NeuralForecaster, **tiny)
     )
