@@ -8,7 +8,7 @@ from typing import Any, Final
 import polars as pl
 import streamlit as st
 
-from sensorssm_dashboard import palette, text
+from sensorssm_dashboard import palette, say, text
 
 JOURNAL: Final = {
     "opened": st.column_config.DatetimeColumn("opened (UTC)", format="YYYY-MM-DD HH:mm", width=140),
@@ -21,16 +21,17 @@ JOURNAL: Final = {
 }
 
 
-def journal(alarms: pl.DataFrame) -> pl.DataFrame:
-    """Return the alarms as a table for people, the newest first."""
-    newest = alarms.sort("opened", descending=True)
+def journal(alarms: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+    """Return the alarms as a table for people, the newest first, with what they said of them."""
+    was = labels.select(id="alarm_id", was="kind")
+    newest = alarms.join(was, on="id", how="left").sort("opened", descending=True)
     return pl.DataFrame([_line(alarm) for alarm in newest.iter_rows(named=True)], schema=_LINE)
 
 
 _LINE: Final[Any] = {
     "opened": pl.Datetime("us", "UTC"), "priority": pl.String, "state": pl.String,
     "asset": pl.String, "first tag": pl.String, "lasted": pl.String, "peak": pl.Float64,
-    "acknowledged by": pl.String, "message": pl.String,
+    "acknowledged by": pl.String, "it was": pl.String, "message": pl.String,
 }  # fmt: skip
 
 
@@ -45,5 +46,6 @@ def _line(alarm: Mapping[str, Any]) -> dict[str, Any]:
         "lasted": text.duration(ended - alarm["opened"]) if ended else "open",
         "peak": alarm["peak_score"],
         "message": text.cell(alarm["message"]),
+        "it was": say.word(alarm["was"]),
         "acknowledged by": text.cell(alarm["acknowledged_by"] or text.DASH),
     }

@@ -105,12 +105,10 @@ def ingest(recipe: Path, data: Path | None, store: Path | None) -> None:
     from sensorssm_pipelines.jobs import ingest as job
     from sensorssm_pipelines.jobs.records import recorded
     from sensorssm_pipelines.jobs.report import ingest_text
-    from sensorssm_pipelines.store import draft
 
     settings, results = _open(recipe, data, store)
     with recorded(settings, results, "ingest") as record:
-        with draft(results) as made:
-            report = job.run(settings, made, _progress())
+        report = job.run(settings, results, _progress())
         record.account, record.report["ingest"] = report.account, report
     click.echo(ingest_text(report))
 
@@ -182,15 +180,17 @@ def _compare(recipe: Path, data: Path | None, store: Path | None, models: str) -
 def score(recipe: Path, data: Path | None, store: Path | None) -> None:
     """Score what was ingested with RECIPE's fitted detector, and raise alarms.
 
-    Earlier scores go, and alarms that nobody acknowledged.
+    Earlier scores go, and alarms that nobody acknowledged, once the new ones are all there. What
+    people said of alarms moves the threshold.
     """
     from sensorssm_pipelines.jobs import score as job
     from sensorssm_pipelines.jobs.records import recorded
+    from sensorssm_pipelines.jobs.report import score_text
 
     settings, results = _open(recipe, data, store)
     with recorded(settings, results, "score") as record:
         report = record.report["score"] = job.run(settings, results, _progress())
-    click.echo(f"{report.instants:,} instants scored, {report.alarms} alarms, in {results.path}")
+    click.echo(score_text(report, results))
 
 
 @main.command(epilog="Example: sensorssm dashboard --store runs/demo --port 8501")

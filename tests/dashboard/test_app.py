@@ -110,7 +110,7 @@ def test_no_page_writes_unsafe_html() -> None:
                     assert [getattr(arg, "id", None) for arg in node.args] == ["CSS"], file
 
 
-def test_the_store_is_opened_to_write_only_to_acknowledge() -> None:
+def test_the_store_is_opened_to_write_only_for_what_people_say() -> None:
     """Every other page reads."""
     writers = [
         file.name
@@ -120,7 +120,7 @@ def test_the_store_is_opened_to_write_only_to_acknowledge() -> None:
         and getattr(node.func, "id", "") == "Store"
         and not node.keywords
     ]
-    assert writers == ["alarms.py"]
+    assert writers == ["say.py"]
 
 
 def test_a_fresh_store_can_be_opened_while_it_is_being_filled(tmp_path, monkeypatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -13,8 +13,7 @@ from sensorssm.errors import SensorSSMError, StoreError
 from sensorssm_pipelines.jobs import fit, judge, replay
 from sensorssm_pipelines.jobs import run as run_job
 from sensorssm_pipelines.recipes import Recipe, parse_recipe
-from sensorssm_pipelines.store import Store, draft
-from sensorssm_pipelines.store.draft import _exchanged
+from sensorssm_pipelines.store import SCORES, Store, draft
 
 TABLES = ("assets", "tags", "readings", "quarantine", "labels", "scores", "latest", "alarms",
           "alarm_events", "explanations", "forecasts", "metrics", "heartbeat", "skill", "calibration")  # fmt: skip
@@ -72,28 +71,13 @@ def test_a_draft_that_fails_leaves_no_trace(store: Store, error: type[BaseExcept
         raise error
     after = contents(store)
     assert all(before[name].equals(after[name]) for name in TABLES)
-    assert sorted(files(store.path)) == names
-
-
-@pytest.mark.parametrize("had", [True, False])
-def test_an_exchange_that_fails_is_taken_back(tmp_path: Path, had: bool) -> None:
-    """Folders that were moved before the database could not be written come back."""
-    old, new = tmp_path / "history", tmp_path / ".draft" / "history"
-    new.mkdir(parents=True)
-    (new / "a").write_text("new")
-    if had:
-        old.mkdir()
-        (old / "a").write_text("old")
-    with pytest.raises(StoreError), _exchanged([(new, old)]):
-        assert (old / "a").read_text() == "new"
-        raise StoreError("the disk is full")
-    assert files(old) == ({"a": b"old"} if had else {})
+    assert sorted({*names, ".lock"}) == sorted(files(store.path))
 
 
 def test_a_locked_database_leaves_history_and_models_too(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The exchange itself fails: what was moved already goes back."""
+    """The exchange itself fails: nothing was moved."""
     monkeypatch.setattr("sensorssm_pipelines.store.database._BUSY_S", 0.05)
     before = contents(store)
     with pytest.raises(StoreError, match="locked"), draft(store) as made:
@@ -115,19 +99,39 @@ def test_what_a_killed_process_left_goes_with_the_next_draft(store: Store) -> No
     assert not (store.path / ".draft").exists()
 
 
-@pytest.mark.parametrize("is_new_in_place", [False, True])
-def test_a_kill_in_the_exchange_loses_nothing(store: Store, is_new_in_place: bool) -> None:
-    """What was set aside is back before the next draft begins, which here comes to nothing."""
-    before = contents(store)
-    (store.path / ".draft").mkdir()
-    (store.path / "history").rename(store.path / ".draft" / "history.old")
-    if is_new_in_place:
-        (store.path / "history").mkdir()
+def test_two_jobs_do_not_work_in_one_store(store: Store) -> None:
+    """The second is told so at once, and leaves the first one's draft alone."""
+    with draft(store) as made:
+        fill(made, "new")
+        with pytest.raises(StoreError, match="another job is at work"), draft(Store(store.path)):
+            pass
+    assert store.assets() == ["new"]
 
-    with pytest.raises(RuntimeError), draft(store):
-        raise RuntimeError("stopped again")
-    after = contents(store)
-    assert all(before[name].equals(after[name]) for name in TABLES)
+
+def test_a_part_leaves_the_rest_and_what_people_did(store: Store) -> None:
+    """New scores replace scores, explanations and unseen alarms; an acknowledgement stays."""
+    alarms = [{"id": name, "asset": "old", "state": "OPEN", "opened": NOW} for name in "abc"]
+    store.write_alarms(pl.DataFrame(alarms))
+    store.write_explanations(pl.DataFrame({"asset": "old", "time": [NOW], "tag": ["t"]}))
+    store.acknowledge("a", "kim", "seen")
+    with draft(store, SCORES) as made:
+        store.label_alarm("b", "fault", "lee", "leak")  # while the job is at work
+        made.write_alarms(pl.DataFrame([{**alarms[1], "state": "OPEN"}]))
+        made.write_latest(pl.DataFrame([{"asset": "old", "time": NOW + timedelta(hours=1)}]))
+    left = store.read_alarms().select("id", "state", "acknowledged_by", "cleared").rows()
+    gone = ("a", "CLEARED", "kim", NOW + timedelta(hours=1))  # not raised again: it is over
+    assert left == [gone, ("b", "ACKNOWLEDGED", "lee", None)]
+    assert store.read_alarm_events()["kind"].to_list() == ["ACKNOWLEDGED", "LABELLED fault"]
+    assert store.read_explanations().is_empty()
+    assert store.assets() == ["old"] and store.read_readings().height == 1
+
+
+def test_a_draft_knows_what_people_said(store: Store) -> None:
+    store.write_alarms(pl.DataFrame([{"id": "a", "asset": "old", "opened": NOW, "cleared": NOW}]))
+    store.label_alarm("a", "false_alarm", "kim", "a bird")
+    with draft(store) as made:
+        assert made.read_alarm_labels().select("kind", "ended").rows() == [("false_alarm", NOW)]
+    assert store.read_alarm_labels()["who"].to_list() == ["kim"]
 
 
 def wide(path: Path, step: float) -> Recipe:

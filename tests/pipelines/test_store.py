@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import polars as pl
 import pytest
 
 from sensorssm.errors import StoreError
-from sensorssm_pipelines.store import Store, schema
+from sensorssm_pipelines.store import Store, draft, schema
 
 START = datetime(2026, 1, 30, 22, tzinfo=UTC)
 
@@ -166,6 +167,44 @@ def test_a_read_only_store_refuses_writes_and_empty_folders(tmp_path: Path) -> N
         Store(tmp_path, read_only=True).acknowledge("x", "kim", "why")
 
 
+def test_a_label_needs_an_alarm_and_a_known_kind(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write_alarms(pl.DataFrame([{"id": "x", "asset": "a", "opened": START}]))
+    with pytest.raises(StoreError, match="no alarm 'y'"):
+        store.label_alarm("y", "fault", "kim", "leak")
+    with pytest.raises(StoreError, match="'bird', wanted one of fault, false_alarm"):
+        store.label_alarm("x", "bird", "kim", "a bird")
+    with pytest.raises(StoreError, match="read-only"):
+        Store(tmp_path, read_only=True).label_alarm("x", "fault", "kim", "leak")
+    assert store.read_alarm_labels().is_empty() and store.read_alarm_events().is_empty()
+
+
+def test_a_label_of_an_open_alarm_ends_when_the_alarm_does(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    alarm = {"id": "x", "asset": "a", "opened": START, "state": "OPEN"}
+    store.write_alarms(pl.DataFrame([alarm]))
+    store.label_alarm("x", "fault", "kim", "leak")
+    assert store.read_alarm_labels()["ended"].to_list() == [None]
+    end = START + timedelta(hours=1)
+    store.write_alarms(pl.DataFrame([{**alarm, "cleared": end, "state": "CLEARED"}]))
+    assert store.read_alarm_labels()["ended"].to_list() == [end]
+
+
+def test_an_older_store_is_renewed_by_the_first_that_writes(tmp_path: Path) -> None:
+    """Version 1 had no labels of alarms; its rows stay."""
+    store = Store(tmp_path)
+    store.write_scores(example(schema.SCORES))
+    with closing(sqlite3.connect(tmp_path / "results.db")) as connection:
+        connection.execute("DROP TABLE alarm_labels")
+        connection.execute("DROP TABLE landing")
+        connection.execute("PRAGMA user_version = 1")
+    with pytest.raises(StoreError, match=r"version 1.*renews"):
+        Store(tmp_path, read_only=True)
+    renewed = Store(tmp_path)
+    assert renewed.read_scores().height == 5 and renewed.read_alarm_labels().is_empty()
+    assert Store(tmp_path, read_only=True).read_scores().height == 5
+
+
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match="no store can be made in"):
@@ -197,15 +236,6 @@ def test_a_failed_write_leaves_no_trace(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
         store.write_scores(pl.DataFrame([good, {**good, "model": None}]))
     assert store.read_scores().is_empty()
-
-
-def test_clear_keeps_only_the_runs(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    for table in TABLES:
-        getattr(store, f"write_{table.name}")(example(table))
-    store.clear()
-    left = [t.name for t in TABLES if not getattr(store, f"read_{t.name}")().is_empty()]
-    assert left == ["runs"]
 
 
 WRITER = """
@@ -242,21 +272,23 @@ def test_readers_see_whole_writes_while_a_process_writes(tmp_path: Path) -> None
 
 
 def test_a_reader_survives_a_run_that_rebuilds_the_store(tmp_path: Path) -> None:
-    """While history is cleared and written again, a read gives some of it, and never an error."""
+    """While history changes places, each read gives all of one run: never half, none or an error."""
     store, frame = Store(tmp_path), example(schema.READINGS)
+    store.write_readings(frame)
     stop = threading.Event()
 
     def rebuild() -> None:
         while not stop.is_set():
-            store.clear()
-            store.write_readings(frame)
+            for rows in (frame, frame.head(3)):
+                with draft(store) as made:
+                    made.write_readings(rows)
 
     writer = threading.Thread(target=rebuild)
     writer.start()
     heights = {Store(tmp_path, read_only=True).read_readings().height for _ in range(200)}
     stop.set()
     writer.join()
-    assert heights <= {0, 1, 2, 3, 4, 5} and len(heights) > 1
+    assert heights == {3, 5}
 
 
 def test_one_store_serves_many_threads(tmp_path: Path) -> None:

@@ -8,13 +8,12 @@ from typing import Any, Final
 import polars as pl
 import streamlit as st
 
-from sensorssm_dashboard import data, health, links, live, palette, text
+from sensorssm_dashboard import data, health, links, live, palette, say, text
 from sensorssm_dashboard.charts.alarms import timeline
 from sensorssm_dashboard.choose import around
 from sensorssm_dashboard.journal import JOURNAL, journal
 from sensorssm_pipelines.store import Store
 
-_WHO: Final = "who-acknowledged-last"
 _ROWS: Final = 20  # alarms with a button of their own; in a flood the rest stand in the journal
 
 
@@ -36,7 +35,7 @@ def _body(store: Store) -> None:
     _counts(alarms)
     _timeline(store, alarms)
     _to_acknowledge(store, health.waiting(alarms))
-    _journal(alarms)
+    _journal(store, alarms)
 
 
 def _counts(alarms: pl.DataFrame) -> None:
@@ -68,7 +67,7 @@ def _to_acknowledge(store: Store, alarms: pl.DataFrame) -> None:
             key=f"tile-{alarm['id']}",
         ):
             _alarm(alarm)
-            _acknowledge(store, alarm)
+            say.acknowledge(store, alarm)
     if alarms.height > _ROWS:
         st.caption(f"And {text.plural(alarms.height - _ROWS, 'alarm')} more in the journal below.")
 
@@ -93,27 +92,9 @@ def _alarm(alarm: Mapping[str, Any]) -> None:
     )
 
 
-def _acknowledge(store: Store, alarm: Mapping[str, Any]) -> None:
-    """Offer the form that says who has seen the alarm and why it may rest."""
-    key = f"seen-{alarm['id']}"
-    with (
-        st.popover("Acknowledge", icon=":material/task_alt:", key=f"open-{key}"),
-        st.form(key, border=False),
-    ):
-        last: str = st.session_state.get(_WHO, "")
-        who = st.text_input("Who", last, key=f"who-{key}", max_chars=80, autocomplete="name")
-        why = st.text_input("Why, or what you did", key=f"why-{key}", max_chars=400)
-        if not st.form_submit_button("Acknowledge", type="primary"):
-            return
-        if not who.strip() or not why.strip():
-            st.error("Both are needed: who has seen it, and why it may rest.")
-            return
-    # A second click finds the alarm acknowledged already: the first one's name stays.
-    st.session_state[_WHO] = who.strip()
-    Store(store.path).acknowledge(alarm["id"], who.strip(), why.strip())
-    st.rerun()
-
-
-def _journal(alarms: pl.DataFrame) -> None:
-    st.subheader("Journal")
-    st.dataframe(journal(alarms), hide_index=True, column_config=JOURNAL)
+def _journal(store: Store, alarms: pl.DataFrame) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("Journal")
+        say.label(store, alarms)
+    table = journal(alarms, data.read(store, "alarm_labels"))
+    st.dataframe(table, hide_index=True, column_config=JOURNAL)

@@ -137,5 +137,6 @@ def _all_alarms(store: Store, alarms: pl.DataFrame) -> None:
         return
     chart = timeline(alarms, data.read(store, "labels"), covered)
     st.altair_chart(chart, theme=None, alt="When alarms were open, one row an asset")
-    newest = journal(alarms.sort("opened", descending=True).head(_NEWEST))
-    st.dataframe(newest, hide_index=True, column_config=JOURNAL, column_order=_COLUMNS)
+    newest = alarms.sort("opened", descending=True).head(_NEWEST)
+    table = journal(newest, data.read(store, "alarm_labels"))
+    st.dataframe(table, hide_index=True, column_config=JOURNAL, column_order=_COLUMNS)

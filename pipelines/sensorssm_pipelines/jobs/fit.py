@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
 
 from sensorssm.names import TIME
+from sensorssm_pipelines.jobs.labels import FAULT, adjusted, kinds_of, moved_by
 from sensorssm_pipelines.jobs.models import Models, fitted_assets, readings_of, save_models
 from sensorssm_pipelines.jobs.spans import Spans, spans_of
 from sensorssm_pipelines.progress import Progress, silent
 from sensorssm_pipelines.recipes.parts import Recipe
-from sensorssm_pipelines.store import Store
+from sensorssm_pipelines.store import MODELS, Store, draft
 
 if TYPE_CHECKING:
     from sensorssm.estimators import SSMDetector, SSMForecaster
@@ -25,13 +25,15 @@ class FitReport:
     """Seconds of each model's fit, summed over the assets, and the rows they learnt from.
 
     `selective` : per asset, the share of the held-back loss that a selective memory took off, 0
-    where it was not kept; empty where the recipe asked for none.
+    where it was not kept; empty where the recipe asked for none. `moved` : per asset, the
+    threshold as fitted and as labels moved it, where they did.
     """
 
     assets: int
     rows: int
     seconds: dict[str, float] = field(default_factory=dict)
     selective: dict[str, float] = field(default_factory=dict)
+    moved: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def run(recipe: Recipe, store: Store, progress: Progress = silent) -> FitReport:
@@ -47,7 +49,9 @@ def run(recipe: Recipe, store: Store, progress: Progress = silent) -> FitReport:
         begun = perf_counter()
         forecaster = _fit_forecaster(recipe, readings, spans)
         between = perf_counter()
-        detector = _fit_detector(recipe, readings, spans, store.read_labels(asset))
+        detector = _fit_detector(
+            recipe, readings, spans, store.read_labels(asset), store.read_alarm_labels(asset)
+        )
         for model, took in ((forecaster, between - begun), (detector, perf_counter() - between)):
             if model is not None:
                 name = type(model).__name__
@@ -56,11 +60,18 @@ def run(recipe: Recipe, store: Store, progress: Progress = silent) -> FitReport:
             selective[asset] = forecaster.selective_gain_
         rows += spans.fit
         models[asset] = Models(forecaster, detector)
-    for asset, fitted in models.items():
-        save_models(store, asset, fitted)
-        _describe(store, store.assets() if recipe.split.reference else [asset], fitted)
+    with draft(store, MODELS) as made:
+        for asset, fitted in models.items():
+            save_models(made, asset, fitted)
+        made.write_assets(_described(recipe, store.read_assets(), models))
     progress("fitting models", len(assets), len(assets))
-    return FitReport(len(assets), rows, seconds, selective)
+    return FitReport(
+        len(assets),
+        rows,
+        seconds,
+        selective,
+        moved_by({asset: fitted.detector for asset, fitted in models.items()}),
+    )
 
 
 def _fit_forecaster(recipe: Recipe, readings: pl.DataFrame, spans: Spans) -> SSMForecaster | None:
@@ -80,27 +91,35 @@ def _fit_forecaster(recipe: Recipe, readings: pl.DataFrame, spans: Spans) -> SSM
 
 
 def _fit_detector(
-    recipe: Recipe, readings: pl.DataFrame, spans: Spans, labels: pl.DataFrame
+    recipe: Recipe, readings: pl.DataFrame, spans: Spans, labels: pl.DataFrame, said: pl.DataFrame
 ) -> SSMDetector | None:
+    """Return a detector that learnt neither from known faults nor from what people called one."""
     from sensorssm.estimators import SSMDetector
 
     if recipe.detect is None:
         return None
-    rows = readings[: spans.fit]
-    known = np.zeros(rows.height, dtype=bool)
+    times = readings[TIME]
+    kinds = kinds_of(times, said)
     for started, ended in labels.select("started", "ended").iter_rows():
-        known |= rows[TIME].is_between(started, ended, closed="left").to_numpy()
-    return SSMDetector(
+        kinds[times.is_between(started, ended, closed="left").to_numpy()] = FAULT
+    detector = SSMDetector(
         false_alarm_rate=recipe.detect.false_alarm_rate,
         alarm_budget=recipe.detect.alarm_budget,
         on_delay=recipe.alarms.on_delay,
         off_delay=recipe.alarms.off_delay,
+        modes=recipe.detect.modes,
         random_state=recipe.seed,
-    ).fit(rows, labels=known)
+    ).fit(readings[: spans.fit], labels=kinds[: spans.fit])
+    return adjusted(detector, readings, said)
 
 
-def _describe(store: Store, assets: list[str], models: Models) -> None:
-    found = (models.detector, models.forecaster)
-    names = [type(model).__name__ for model in found if model is not None]
-    rows = store.read_assets().filter(pl.col("asset").is_in(assets))
-    store.write_assets(rows.with_columns(model=pl.lit(" + ".join(names))))
+def _described(recipe: Recipe, assets: pl.DataFrame, models: dict[str, Models]) -> pl.DataFrame:
+    """Return the table of assets with the names of each one's models, the reference's for all."""
+
+    def names(asset: str) -> str:
+        found = models[recipe.split.reference or asset]
+        return " + ".join(type(m).__name__ for m in (found.detector, found.forecaster) if m)
+
+    return assets.with_columns(
+        model=pl.Series([names(a) for a in assets["asset"]], dtype=pl.String)
+    )

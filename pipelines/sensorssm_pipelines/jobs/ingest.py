@@ -11,7 +11,7 @@ from sensorssm.names import ASSET
 from sensorssm_pipelines.ingest import Account, ingest
 from sensorssm_pipelines.progress import Progress, silent
 from sensorssm_pipelines.recipes.parts import Recipe
-from sensorssm_pipelines.store import Store
+from sensorssm_pipelines.store import Store, draft
 
 
 @dataclass(frozen=True)
@@ -32,19 +32,18 @@ class IngestReport:
 def run(recipe: Recipe, store: Store, progress: Progress = silent) -> IngestReport:
     """Ingest the sources of a recipe into the store.
 
-    What the store held rests on an older grid and goes, but only once every source was read.
+    What the store held rests on an older grid and goes, but only once every source was read and all of it is written.
     """
     started = perf_counter()
     found = ingest(recipe, progress)
     seconds = perf_counter() - started
-    store.clear()
-    store.write_readings(found.readings)
-    store.write_quarantine(found.quarantine)
-    store.write_labels(found.labels)
-    store.write_tags(found.tags)
-    store.write_assets(
-        pl.DataFrame({ASSET: found.assets()}).with_columns(description=pl.lit(recipe.description))
-    )
+    assets = pl.DataFrame({ASSET: found.assets()})
+    with draft(store) as made:
+        made.write_readings(found.readings)
+        made.write_quarantine(found.quarantine)
+        made.write_labels(found.labels)
+        made.write_tags(found.tags)
+        made.write_assets(assets.with_columns(description=pl.lit(recipe.description)))
     reasons = found.quarantine["reason"].cast(pl.String).value_counts().sort("count", "reason")
     return IngestReport(
         account=found.account,

@@ -36,13 +36,13 @@ class Recorder:
     """Write what is known of one asset, stretch after stretch in the order of time."""
 
     def __init__(
-        self, recipe: Recipe, store: Store, asset: str, tags: Sequence[str], threshold: float
+        self, recipe: Recipe, store: Store, asset: str, tags: Sequence[TagFacts], threshold: float
     ) -> None:
         self._store, self._asset, self._threshold = store, asset, threshold
-        self._tags = list(tags)
+        self._tags = [tag.name for tag in tags]
         settings = recipe.alarms
         rule = Rule(settings.rule, settings.on_delay, settings.off_delay, settings.deadband)
-        self._engine = AlarmEngine(rule, _facts(recipe, store, asset, tags))
+        self._engine = AlarmEngine(rule, tags)
 
     def write(self, block: Scored) -> int:
         """Store a stretch; return how many alarms it opened."""
@@ -135,7 +135,8 @@ def write_heartbeat(store: Store, process: str, event_time: datetime) -> None:
     store.write_heartbeat(pl.DataFrame([{**row, "lag_rows": 0}]))
 
 
-def _facts(recipe: Recipe, store: Store, asset: str, tags: Sequence[str]) -> list[TagFacts]:
+def facts_of(recipe: Recipe, store: Store, asset: str, tags: Sequence[str]) -> list[TagFacts]:
+    """Return what is known of the tags of an asset, in the order of `tags`."""
     units = dict(store.read_tags(asset).select("tag", "unit").rows())
     actions = {tag.name: tag.action for tag in recipe.tags}
     return [TagFacts(tag, units.get(tag) or "", actions.get(tag, "")) for tag in tags]

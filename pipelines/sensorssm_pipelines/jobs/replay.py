@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sensorssm.names import TIME
 from sensorssm_pipelines.jobs.models import assets_of, load_models, readings_of
-from sensorssm_pipelines.jobs.recording import Recorder, Scored, write_heartbeat
+from sensorssm_pipelines.jobs.recording import Recorder, Scored, facts_of, write_heartbeat
 from sensorssm_pipelines.jobs.spans import spans_of
 from sensorssm_pipelines.progress import Progress, silent
 from sensorssm_pipelines.recipes.parts import Recipe
@@ -82,12 +82,13 @@ def _lane(recipe: Recipe, store: Store, asset: str) -> _Asset | None:
     models = load_models(recipe, store, asset, readings)
     if models.detector is None:
         return None
+    facts = facts_of(recipe, store, asset, models.detector.tags_)
     return _Asset(
         name=asset,
         tags=tuple(models.detector.tags_),
         times=readings[TIME].to_list(),
         values=np.ascontiguousarray(readings.drop(TIME).to_numpy().astype(np.float64)),
-        recorder=Recorder(recipe, store, asset, models.detector.tags_, models.detector.threshold_),
+        recorder=Recorder(recipe, store, asset, facts, models.detector.threshold_),
         stepper=Stepper(models.detector, models.forecaster, assets=(asset,)),
         first=spans_of(recipe.split, readings[TIME], asset).score,
         period=timedelta(seconds=getattr(models.forecaster, "period_s_", 0.0)),

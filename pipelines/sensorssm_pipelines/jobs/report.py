@@ -16,6 +16,7 @@ from sensorssm_pipelines.jobs.measures import MEASURES, written
 from sensorssm_pipelines.jobs.records import to_json
 from sensorssm_pipelines.jobs.replay import ReplayReport
 from sensorssm_pipelines.jobs.rows import RowsReport
+from sensorssm_pipelines.jobs.score import ScoreReport
 from sensorssm_pipelines.periods import minutes_text
 from sensorssm_pipelines.store import Store
 
@@ -88,7 +89,20 @@ def fit_text(report: FitReport) -> str:
     ]
     if report.selective:
         text += f"\n  selective memory kept for {', '.join(kept) if kept else 'no asset'}"
-    return text
+    return text + _moved(report.moved)
+
+
+def score_text(report: ScoreReport, store: Store) -> str:
+    """Return how much was scored, and how far labels moved the thresholds."""
+    text = f"{report.instants:,} instants scored, {report.alarms} alarms, in {store.path}"
+    return text + _moved(report.moved)
+
+
+def _moved(moved: Mapping[str, tuple[float, float]]) -> str:
+    return "".join(
+        f"\n  labels moved the threshold of {asset} from {fitted:.2f} to {now:.2f}"
+        for asset, (fitted, now) in moved.items()
+    )
 
 
 def backtest_text(report: BacktestReport) -> str:

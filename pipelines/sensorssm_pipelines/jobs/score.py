@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -10,12 +10,13 @@ import numpy as np
 import polars as pl
 
 from sensorssm.names import TIME
+from sensorssm_pipelines.jobs.labels import adjusted, moved_by
 from sensorssm_pipelines.jobs.models import assets_of, load_models, readings_of
-from sensorssm_pipelines.jobs.recording import Recorder, Scored
+from sensorssm_pipelines.jobs.recording import Recorder, Scored, facts_of
 from sensorssm_pipelines.jobs.spans import spans_of
 from sensorssm_pipelines.progress import Progress, silent
 from sensorssm_pipelines.recipes.parts import Recipe
-from sensorssm_pipelines.store import Store
+from sensorssm_pipelines.store import SCORES, Store, draft
 
 if TYPE_CHECKING:
     from sensorssm.estimators import SSMDetector
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScoreReport:
-    """Instants scored and alarms opened, over all assets."""
+    """Instants scored and alarms opened, over all assets; `moved` as in `FitReport`."""
 
     instants: int
     alarms: int
     seconds: float
+    moved: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,20 +45,22 @@ class _Ready:
 def run(recipe: Recipe, store: Store, progress: Progress = silent) -> ScoreReport:
     """Score each asset's readings after its fit span, with what came before as context.
 
-    Earlier scores go, but only once every asset is ready to be scored anew.
+    Earlier scores go, but only once the new ones of every asset are there.
     """
     ready = [one for asset in assets_of(store) if (one := _prepare(recipe, store, asset))]
     instants, alarms, started = 0, 0, perf_counter()
-    store.clear_scores()
-    for number, one in enumerate(ready):
-        progress("scoring", number, len(ready))
-        block = _score(one)
-        recorder = Recorder(recipe, store, one.asset, one.detector.tags_, one.detector.threshold_)
-        if block.times:
-            alarms += recorder.write(block)
-            instants += len(block.times)
+    with draft(store, SCORES) as made:
+        for number, one in enumerate(ready):
+            progress("scoring", number, len(ready))
+            block, detector = _score(one), one.detector
+            facts = facts_of(recipe, store, one.asset, detector.tags_)
+            if block.times:
+                recorder = Recorder(recipe, made, one.asset, facts, detector.threshold_)
+                alarms += recorder.write(block)
+                instants += len(block.times)
     progress("scoring", len(ready), len(ready))
-    return ScoreReport(instants, alarms, perf_counter() - started)
+    moved = moved_by({one.asset: one.detector for one in ready})
+    return ScoreReport(instants, alarms, perf_counter() - started, moved)
 
 
 def _prepare(recipe: Recipe, store: Store, asset: str) -> _Ready | None:
@@ -65,7 +69,8 @@ def _prepare(recipe: Recipe, store: Store, asset: str) -> _Ready | None:
     if detector is None:
         return None
     first = spans_of(recipe.split, readings[TIME], asset).score
-    return _Ready(asset, readings, detector, first)
+    said = store.read_alarm_labels(asset)
+    return _Ready(asset, readings, adjusted(detector, readings, said), first)
 
 
 def _score(one: _Ready) -> Scored:

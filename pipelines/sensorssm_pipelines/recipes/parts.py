@@ -173,10 +173,11 @@ class Forecast(Part):
 
 
 class Detect(Part):
-    """The detector; `alarm_budget` is false alarms per asset and week."""
+    """The detector; `alarm_budget` is false alarms per asset and week, `modes` a tag or "auto"."""
 
     false_alarm_rate: float = Field(default=1e-3, gt=0, lt=1)
     alarm_budget: float | None = Field(default=None, gt=0)
+    modes: str | None = None
 
 
 class Alarms(Part):

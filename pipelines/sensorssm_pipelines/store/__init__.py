@@ -1,6 +1,10 @@
 """The result store: SQLite for what is small and hot, Parquet for history."""
 
+from sensorssm_pipelines.store.draft import MODELS as MODELS
+from sensorssm_pipelines.store.draft import SCORES as SCORES
+from sensorssm_pipelines.store.draft import WHOLE as WHOLE
 from sensorssm_pipelines.store.draft import draft as draft
+from sensorssm_pipelines.store.operators import KINDS as KINDS
 from sensorssm_pipelines.store.store import Store as Store
 
-__all__ = ["Store", "draft"]
+__all__ = ["KINDS", "MODELS", "SCORES", "WHOLE", "Store", "draft"]

@@ -21,7 +21,7 @@ from sensorssm_pipelines.store.rows import (
 )
 from sensorssm_pipelines.store.schema import Table
 
-_VERSION = 1
+_VERSION = 2
 _BUSY_S = 10.0
 
 
@@ -32,7 +32,7 @@ class Database:
         self.file = file
 
     def create(self) -> None:
-        """Make the file and its tables where they are not there yet."""
+        """Make the file and the tables that are not there yet: all, or those newer than it is."""
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -42,20 +42,20 @@ class Database:
             ) from error
         with self._connect() as connection:
             connection.execute("PRAGMA journal_mode = WAL")
-        if self.check_version() == 0:
+        if self.check_version(oldest=0) < _VERSION:
             with self.transaction() as connection:
-                for table in schema.DATABASE:
+                for table in (*schema.DATABASE, schema.LANDING):
                     connection.execute(_create_sql(table))
                 connection.execute(f"PRAGMA user_version = {_VERSION}")
 
-    def check_version(self) -> int:
-        """Return the file's schema version (0: no tables yet); StoreError for a foreign one."""
+    def check_version(self, *, oldest: int = _VERSION) -> int:
+        """Return the file's schema version (0: no tables yet); StoreError for another than wanted."""
         with self._connect(read_only=True) as connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version not in (0, _VERSION):
+        if not oldest <= version <= _VERSION:
             raise StoreError(
                 f"{self.file} has version {version}; this program reads version {_VERSION}. "
-                "Use another folder, or run the job again into a new one."
+                "Any job renews an older store: run one on it, or use another folder."
             )
         return version
 
@@ -92,12 +92,27 @@ class Database:
             rows = connection.execute(query, [value for _, value in clauses]).fetchall()
         return from_sqlite(table, rows)
 
-    def take(self, other: Path, tables: Sequence[Table]) -> None:
-        """Replace the rows of `tables` by those of another database, in one transaction."""
+    def take(self, other: Path, tables: Sequence[Table], folders: Sequence[str]) -> None:
+        """Replace the rows of `tables` by those of another database, in one transaction.
+
+        What a person acknowledged stays. `folders` are noted as landing in the same transaction.
+        """
         with self.transaction(other) as connection:
             for table in tables:
-                connection.execute(f"DELETE FROM {table.name}")
-                connection.execute(f"INSERT INTO {table.name} SELECT * FROM other.{table.name}")
+                connection.execute(f"DELETE FROM {table.name}{_UNLESS.get(table.name, '')}")
+                connection.execute(_take_sql(table))
+                if table is schema.ALARMS:
+                    connection.execute(_OVER)
+            connection.executemany(schema.LANDING.upsert_sql(), [(folder,) for folder in folders])
+
+    def landing(self) -> list[str]:
+        """Return the folders of a draft that has landed, but for their move into place."""
+        return self.read(schema.LANDING)["folder"].to_list()
+
+    def landed(self) -> None:
+        """Note that every folder is in its place."""
+        with self.transaction() as connection:
+            connection.execute("DELETE FROM landing")
 
     @contextmanager
     def transaction(self, other: Path | None = None) -> Iterator[sqlite3.Connection]:
@@ -159,6 +174,27 @@ def _keep_acknowledged(sql: str) -> str:
     )
 
 
+def _take_sql(table: Table) -> str:
+    """Return a table's upsert with the rows of the other database for its values."""
+    insert, _, rest = (_UPSERT.get(table.name) or table.upsert_sql()).partition(" VALUES ")
+    names = insert[insert.index("(") + 1 : -1]
+    # WHERE true: SQLite would else read ON as part of a join.
+    return (
+        f"{insert} SELECT {names} FROM other.{table.name} WHERE true{rest[rest.index(')') + 1 :]}"
+    )
+
+
+#: What stays where a table is replaced.
+_UNLESS = {
+    "alarms": " WHERE acknowledged IS NULL",
+    "alarm_events": " WHERE alarm_id NOT IN (SELECT id FROM alarms)",
+}
+#: An acknowledged alarm that is not raised anew is over, by the asset's last score.
+_OVER = (
+    "UPDATE alarms SET state = 'CLEARED', cleared = coalesce((SELECT latest.time FROM other.latest "
+    "AS latest WHERE latest.asset = alarms.asset AND latest.time > opened), opened) "
+    "WHERE cleared IS NULL AND id NOT IN (SELECT id FROM other.alarms)"
+)
 #: The tables whose rows are not simply replaced.
 _UPSERT = {
     "latest": schema.LATEST.upsert_sql() + " WHERE excluded.time >= latest.time",

@@ -1,73 +1,82 @@
-"""A run lands whole or not at all: results are built beside a store and then take its place."""
+"""A job lands whole or not at all: results are built beside a store and then take its place."""
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from sensorssm_pipelines.store.store import Store
+from sensorssm.errors import StoreError
+from sensorssm_pipelines.store import schema
+from sensorssm_pipelines.store.schema import Table
+from sensorssm_pipelines.store.store import DRAFT, HISTORY, Store
 
-_FOLDER = ".draft"
-_SPENT = ".spent"
-_ASIDE = ".old"
-#: What a draft takes the place of, where it has it. Its results.db is copied table by table, for
-#: a database cannot be renamed under its readers' write-ahead log.
-_FOLDERS = ("history", "models")
+_MODELS = "models"
+_LOCK = ".lock"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a job makes anew: tables in SQLite and in Parquet; and the models, where it fits any."""
+
+    database: tuple[Table, ...]
+    history: tuple[Table, ...] = ()
+
+
+_KEPT = (schema.RUNS, schema.ALARM_LABELS)  # what was done, and what people said
+WHOLE = Part(tuple(t for t in schema.DATABASE if t not in _KEPT), schema.HISTORY)
+MODELS = Part((schema.ASSETS,))
+SCORES = Part(
+    (schema.SCORES, schema.LATEST, schema.ALARMS, schema.ALARM_EVENTS), (schema.EXPLANATIONS,)
+)
 
 
 @contextmanager
-def draft(store: Store) -> Iterator[Store]:
-    """Give an empty store whose results replace those of `store` when the block ends well.
+def draft(store: Store, part: Part = WHOLE) -> Iterator[Store]:
+    """Give an empty store whose results replace that part of `store` when the block ends well.
 
-    Until then `store` is left alone, and for good where the block, or the exchange itself, fails.
-    The table of runs stays, and the models where the draft has fitted none. The next draft puts
-    back what a process that was killed in the exchange had set aside, and removes the rest it left.
+    Until then `store` is left alone, and for good where the block fails or its process is killed.
+    One transaction decides: what it has not committed is gone, what it has is read as landed at
+    once, and the next job moves the folders that a killed process could not. What people said of
+    alarms is in the draft too. Models stay where the draft has fitted none.
+
+    Raises
+    ------
+    StoreError : another job is at work in the store.
     """
-    folder, spent = store.path / _FOLDER, store.path / _SPENT
-    for name in _FOLDERS:
-        _put_back(folder / name, store.path / name)
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.rmtree(spent, ignore_errors=True)
-    try:
-        yield Store(folder)
-        places = [(folder / name, store.path / name) for name in _FOLDERS]
-        with _exchanged([pair for pair in places if pair[0].exists()]):
-            store.take_tables(folder)
-        os.replace(folder, spent)  # at once: nothing in it is to be put back from here on
-    finally:
+    folder = store.path / DRAFT
+    with _alone(store.path):
+        store.land()
         shutil.rmtree(folder, ignore_errors=True)
-        shutil.rmtree(spent, ignore_errors=True)
+        try:
+            made = Store(folder)
+            made.write_alarm_labels(store.read_alarm_labels())
+            yield made
+            store.take(folder, part.database, _folders(folder, part))
+        finally:
+            if not store.is_landing():  # what has landed and could not move is still wanted
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folders(folder: Path, part: Part) -> list[str]:
+    """Return the folders that change places, each of them there: an empty one replaces too."""
+    names = [f"{HISTORY}/{table.name}" for table in part.history]
+    for name in names:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    return [*names, *([_MODELS] if (folder / _MODELS).exists() else [])]
 
 
 @contextmanager
-def _exchanged(places: Sequence[tuple[Path, Path]]) -> Iterator[None]:
-    """Put each new folder in the old one's place; put all back where the block fails."""
-    done: list[tuple[Path, Path]] = []
-    try:
-        for new, old in places:
-            done.append((new, old))
-            if old.exists():
-                os.replace(old, _aside(new))
-            os.replace(new, old)
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other jobs out of a store; the system lets go of the lock of a process that dies."""
+    with closing(sqlite3.connect(folder / _LOCK, timeout=0.0, isolation_level=None)) as lock:
+        try:
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            raise StoreError(
+                f"another job is at work in {folder} ({error}). Wait until it has ended."
+            ) from error
         yield
-    except BaseException:
-        for new, old in reversed(done):
-            if _aside(new).exists():
-                _put_back(new, old)
-            elif not new.exists():  # it came where nothing was
-                shutil.rmtree(old, ignore_errors=True)
-        raise
-
-
-def _put_back(new: Path, old: Path) -> None:
-    """Put the old folder in its place again, where it was set aside."""
-    if _aside(new).exists():
-        shutil.rmtree(old, ignore_errors=True)
-        os.replace(_aside(new), old)
-
-
-def _aside(folder: Path) -> Path:
-    return folder.with_name(folder.name + _ASIDE)

@@ -6,7 +6,6 @@ A table without a time has one file an asset.
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from datetime import datetime
 from pathlib import Path
@@ -56,10 +55,6 @@ class History:
             part for folder in folders if (part := _read(table, folder, low, high)) is not None
         ]
         return pl.concat(parts) if parts else pl.DataFrame(schema=table.schema)
-
-    def clear(self, table: Table) -> None:
-        """Drop every row of a table."""
-        shutil.rmtree(self.folder / table.name, ignore_errors=True)
 
     def _folder(self, table: Table, asset: str | None) -> Path:
         return (

@@ -66,7 +66,7 @@ class Table:
         update = ", ".join(f"{name} = excluded.{name}" for name in rest)
         return (
             f"INSERT INTO {self.name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) "
-            f"ON CONFLICT ({', '.join(self.key)}) DO UPDATE SET {update}"
+            f"ON CONFLICT ({', '.join(self.key)}) DO {f'UPDATE SET {update}' if rest else 'NOTHING'}"
         )
 
 
@@ -150,6 +150,21 @@ LABELS = Table(
     ("asset", "started", "ended", "kind"),
     "started",
 )
+ALARM_LABELS = Table(
+    "alarm_labels",
+    {
+        "alarm_id": "text",
+        "asset": "text",
+        "started": "time",
+        "ended": "time",
+        "kind": "text",
+        "time": "time",
+        "who": "text",
+        "why": "text",
+    },
+    ("alarm_id",),
+    "started",
+)
 METRICS = Table(
     "metrics",
     {"run": "text", "asset": "text", "model": "text", "metric": "text", "value": "real"},
@@ -178,6 +193,7 @@ HEARTBEAT = Table(
     {"process": "text", "event_time": "time", "wall_time": "time", "lag_rows": "int"},
     ("process",),
 )
+LANDING = Table("landing", {"folder": "text"}, ("folder",))
 
 #: Tables in SQLite: small, hot, changed in place.
 DATABASE: Final = (
@@ -188,6 +204,7 @@ DATABASE: Final = (
     ALARMS,
     ALARM_EVENTS,
     LABELS,
+    ALARM_LABELS,
     METRICS,
     RUNS,
     HEARTBEAT,

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 
 from sensorssm.errors import StoreError
-from sensorssm_pipelines.store import schema
+from sensorssm_pipelines.store import operators, schema
 from sensorssm_pipelines.store.database import Database
 from sensorssm_pipelines.store.history import History
-from sensorssm_pipelines.store.rows import microseconds
 from sensorssm_pipelines.store.schema import Table
 
 Moment = datetime | str | None
 _DATABASE = "results.db"
+HISTORY = "history"
+#: Where results are built that will take the place of those of the store.
+DRAFT = ".draft"
 
 
 class Store:
@@ -42,7 +47,7 @@ class Store:
         self.path = Path(path)
         self.read_only = read_only
         self._database = Database(self.path / _DATABASE)
-        self._history = History(self.path / "history")
+        self._history = History(self.path / HISTORY)
         if read_only:
             if not self._database.file.exists():
                 raise StoreError(
@@ -65,55 +70,46 @@ class Store:
         StoreError : the store is read-only, or has no such alarm.
         """
         self._refuse_if_read_only()
-        moment = microseconds(at or datetime.now(UTC))
-        with self._database.transaction() as connection:
-            row = connection.execute(
-                "SELECT acknowledged FROM alarms WHERE id = ?", (alarm_id,)
-            ).fetchone()
-            if row is None:
-                raise StoreError(
-                    f"no alarm {alarm_id!r} in {self.path}. List them with read_alarms()."
-                )
-            if row[0] is not None:
-                return
-            connection.execute(
-                "UPDATE alarms SET acknowledged = ?, acknowledged_by = ?, "
-                "state = iif(state = 'OPEN', 'ACKNOWLEDGED', state) WHERE id = ?",
-                (moment, who, alarm_id),
-            )
-            connection.execute(
-                "INSERT INTO alarm_events (alarm_id, time, kind, who, why) "
-                "VALUES (?, ?, 'ACKNOWLEDGED', ?, ?)",
-                (alarm_id, moment, who, why),
-            )
+        operators.acknowledge(self._database, alarm_id, who, why, at or datetime.now(UTC))
 
-    def clear(self) -> None:
-        """Drop all results but the table of runs: a new ingestion rebuilds the store."""
-        self._refuse_if_read_only()
-        with self._database.transaction() as connection:
-            for table in schema.DATABASE:
-                if table is not schema.RUNS:
-                    connection.execute(f"DELETE FROM {table.name}")
-        for table in schema.HISTORY:
-            self._history.clear(table)
+    def label_alarm(
+        self, alarm_id: str, kind: str, who: str, why: str, at: datetime | None = None
+    ) -> None:
+        """Record what an alarm was: a "fault", a "false_alarm" or "maintenance".
 
-    def take_tables(self, other: Path) -> None:
-        """Replace all rows but those of the table of runs by the rows of the store in `other`."""
-        self._refuse_if_read_only()
-        tables = [table for table in schema.DATABASE if table is not schema.RUNS]
-        self._database.take(other / _DATABASE, tables)
+        It counts as acknowledged by then. The last word stays; the journal keeps every one.
 
-    def clear_scores(self) -> None:
-        """Drop scores, explanations, and alarms that nobody acknowledged: to be made anew."""
+        Raises
+        ------
+        StoreError : the store is read-only, has no such alarm, or there is no such kind.
+        """
         self._refuse_if_read_only()
-        with self._database.transaction() as connection:
-            for table in (schema.SCORES, schema.LATEST):
-                connection.execute(f"DELETE FROM {table.name}")
-            connection.execute("DELETE FROM alarms WHERE acknowledged IS NULL")
-            connection.execute(
-                "DELETE FROM alarm_events WHERE alarm_id NOT IN (SELECT id FROM alarms)"
-            )
-        self._history.clear(schema.EXPLANATIONS)
+        operators.label(self._database, alarm_id, kind, who, why, at or datetime.now(UTC))
+
+    def take(self, other: Path, tables: Sequence[Table], folders: Sequence[str]) -> None:
+        """Replace `tables` and `folders` by those of the store in `other`, all or none of them.
+
+        What people did with alarms stays: acknowledgements, and what they said an alarm was.
+        """
+        self._refuse_if_read_only()
+        self._database.take(other / _DATABASE, tables, folders)
+        self.land()
+
+    def land(self) -> None:
+        """Move the folders of a draft that has landed into place, as a killed process may not have."""
+        names = self._database.landing()
+        for name in names:
+            new, old = self.path / DRAFT / name, self.path / name
+            if new.exists():  # else it was moved before
+                shutil.rmtree(old, ignore_errors=True)
+                old.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(new, old)
+        if names:
+            self._database.landed()
+
+    def is_landing(self) -> bool:
+        """Return whether a draft has landed whose folders are not all in their places."""
+        return bool(self._database.landing())
 
     def write_assets(self, frame: pl.DataFrame) -> None:
         self._write(self._database, schema.ASSETS, frame)
@@ -138,6 +134,9 @@ class Store:
 
     def write_labels(self, frame: pl.DataFrame) -> None:
         self._write(self._database, schema.LABELS, frame)
+
+    def write_alarm_labels(self, frame: pl.DataFrame) -> None:
+        self._write(self._database, schema.ALARM_LABELS, frame)
 
     def write_metrics(self, frame: pl.DataFrame) -> None:
         self._write(self._database, schema.METRICS, frame)
@@ -208,6 +207,15 @@ class Store:
         """Return labelled spans by the time they started."""
         return self._database.read(schema.LABELS, asset, start, end)
 
+    def read_alarm_labels(
+        self, asset: str | None = None, start: Moment = None, end: Moment = None
+    ) -> pl.DataFrame:
+        """Return what people said of alarms, by the time these opened; null = not over yet."""
+        said = self._database.read(schema.ALARM_LABELS, asset, start, end)
+        since = self.read_alarms(asset).select(alarm_id="id", since="cleared")
+        joined = said.join(since, on="alarm_id", how="left", maintain_order="left")
+        return joined.with_columns(pl.coalesce("ended", "since").alias("ended")).drop("since")
+
     def read_metrics(
         self, asset: str | None = None, start: Moment = None, end: Moment = None
     ) -> pl.DataFrame:
@@ -227,39 +235,64 @@ class Store:
     def read_readings(
         self, asset: str | None = None, start: Moment = None, end: Moment = None
     ) -> pl.DataFrame:
-        return self._history.read(schema.READINGS, asset, start, end)
+        return self._read_history(schema.READINGS, asset, start, end)
 
     def read_explanations(
         self, asset: str | None = None, start: Moment = None, end: Moment = None
     ) -> pl.DataFrame:
-        return self._history.read(schema.EXPLANATIONS, asset, start, end)
+        return self._read_history(schema.EXPLANATIONS, asset, start, end)
 
     def read_forecasts(
         self, asset: str | None = None, start: Moment = None, end: Moment = None
     ) -> pl.DataFrame:
         """Return forecasts by the time they are for."""
-        return self._history.read(schema.FORECASTS, asset, start, end)
+        return self._read_history(schema.FORECASTS, asset, start, end)
 
     def read_skill(
         self, asset: str | None = None, start: Moment = None, end: Moment = None
     ) -> pl.DataFrame:
         """Return the errors of judged forecasts by step; they belong to no single time."""
-        return self._history.read(schema.SKILL, asset, start, end)
+        return self._read_history(schema.SKILL, asset, start, end)
 
     def read_calibration(
         self, asset: str | None = None, start: Moment = None, end: Moment = None
     ) -> pl.DataFrame:
         """Return the share of readings at or below each judged quantile."""
-        return self._history.read(schema.CALIBRATION, asset, start, end)
+        return self._read_history(schema.CALIBRATION, asset, start, end)
 
     def read_quarantine(
         self, asset: str | None = None, start: Moment = None, end: Moment = None
     ) -> pl.DataFrame:
-        return self._history.read(schema.QUARANTINE, asset, start, end)
+        return self._read_history(schema.QUARANTINE, asset, start, end)
 
     def _write(self, part: Database | History, table: Table, frame: pl.DataFrame) -> None:
         self._refuse_if_read_only()
+        if part is self._history:
+            self.land()
         part.write(table, frame)
+
+    def _read_history(
+        self, table: Table, asset: str | None, start: Moment, end: Moment
+    ) -> pl.DataFrame:
+        """Return rows of a table in Parquet, all of them from before a job landed or all from after."""
+        while True:
+            place = self._place(table)
+            rows = History(place[0]).read(table, asset, start, end)
+            if self._place(table) == place:
+                return rows
+
+    def _place(self, table: Table) -> tuple[Path, int | None]:
+        """Return where a table's history is, and which folder that is by the system's number.
+
+        It is in the draft where that landed and has not moved yet.
+        """
+        name = f"{HISTORY}/{table.name}"
+        is_moving = name in self._database.landing() and (self.path / DRAFT / name).exists()
+        home = self.path / DRAFT if is_moving else self.path
+        try:
+            return home / HISTORY, (home / name).stat().st_ino
+        except FileNotFoundError:
+            return home / HISTORY, None
 
     def _refuse_if_read_only(self) -> None:
         if self.read_only:

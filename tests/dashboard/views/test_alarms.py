@@ -38,6 +38,41 @@ def test_acknowledging_is_recorded_with_who_and_why(build_store, open_page) -> N
     assert [m.value for m in page.metric if m.label.endswith("Acknowledged")] == ["1"]
 
 
+def test_an_alarm_can_be_told_false_when_it_is_seen(build_store, open_page) -> None:
+    """One form acknowledges and labels; the journal of the page has the word."""
+    store = build_store()
+    alarm = store.read_alarms("P-101")["id"][0]
+    page = open_page("alarms", store)
+    page.radio(key=f"kind-seen-{alarm}").set_value("false_alarm")
+    page = acknowledge(page, alarm, "Ada", "a bird")
+    assert not page.exception
+    assert store.read_alarms("P-101")["acknowledged_by"].to_list() == ["Ada"]
+    [said] = store.read_alarm_labels("P-101").to_dicts()
+    assert (said["alarm_id"], said["kind"], said["why"]) == (alarm, "false_alarm", "a bird")
+    assert page.dataframe[0].value["it was"].to_list() == ["–", "false alarm"]
+
+
+def test_what_an_alarm_was_can_be_said_later_and_corrected(build_store, open_page) -> None:
+    """Only alarms that somebody has seen are offered; the last word counts, both are kept."""
+    store = build_store()
+    alarm, other = store.read_alarms()["id"]
+    assert not [one for one in open_page("alarms", store).selectbox if one.label == "Alarm"]
+    store.label_alarm(alarm, "maintenance", "Bob", "oil change")
+    page = open_page("alarms", store)
+    [choice] = [one for one in page.selectbox if one.label == "Alarm"]
+    assert len(choice.options) == 1 and "P-101" in choice.options[0]
+    page.text_input(key="who-label").set_value("Ada")
+    page.text_input(key="why-label").set_value("it leaked")
+    page.radio(key="kind-label").set_value("fault")
+    page = next(b for b in page.button if b.label == "Save").click().run()
+    assert not page.exception
+    assert store.read_alarm_labels().select("alarm_id", "kind", "who").rows() == [
+        (alarm, "fault", "Ada")
+    ]
+    kinds = store.read_alarm_events()["kind"].to_list()
+    assert kinds == ["LABELLED maintenance", "LABELLED fault"] and other != alarm
+
+
 def test_a_second_click_changes_nothing(build_store, open_page) -> None:
     """Two operators, or two clicks: the first acknowledgement stays, and once."""
     store = build_store()
@@ -80,7 +115,8 @@ def test_no_alarms_is_not_the_same_as_no_scores(build_store, open_page, tmp_path
 
 def test_the_journal_disarms_hostile_text(build_store) -> None:
     """Cells that a spreadsheet would run are quoted; the newest alarm comes first."""
-    table = journal(build_store(first_tag="=cmd()").read_alarms())
+    store = build_store(first_tag="=cmd()")
+    table = journal(store.read_alarms(), store.read_alarm_labels())
     assert table["first tag"].to_list() == ["'=cmd()"] * 2
     assert table["message"][0].startswith("'=cmd()")
     assert table["opened"].is_sorted(descending=True)

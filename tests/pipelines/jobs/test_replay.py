@@ -10,7 +10,9 @@ import polars as pl
 import pytest
 
 from sensorssm.errors import DataError
+from sensorssm.estimators import SSMDetector
 from sensorssm_pipelines.jobs import fit, ingest, replay, score
+from sensorssm_pipelines.jobs.labels import kinds_of
 from sensorssm_pipelines.recipes import Recipe, parse_recipe
 from sensorssm_pipelines.store import Store
 
@@ -88,6 +90,50 @@ def test_an_acknowledged_alarm_stays_so_when_it_is_raised_again(
     again = store.read_alarms().row(by_predicate=pl.col("id") == alarm, named=True)
     assert again["acknowledged_by"] == "shift lead"
     assert "ACKNOWLEDGED" in store.read_alarm_events()["kind"].to_list()
+
+
+def test_a_false_alarm_raises_the_threshold_until_it_is_silent(
+    recipe: Recipe, store: Store
+) -> None:
+    """By the next score and by a new fit; what was said stays, and a fault bounds it."""
+    score.run(recipe, store)
+    [alarm] = store.read_alarms().filter(pl.col("peak_score") == pl.col("peak_score").max())["id"]
+    store.label_alarm(alarm, "false_alarm", "kim", "the test of the pump")
+    report = score.run(recipe, store)
+    fitted, moved = report.moved["pump"]
+    assert moved > fitted and store.read_scores()["threshold"].unique().to_list() == [moved]
+    assert report.alarms == 0
+    [still_known] = store.read_alarms().to_dicts()  # acknowledged, so kept, and over
+    assert (still_known["id"], still_known["state"]) == (alarm, "CLEARED")
+    assert fit.run(recipe, store).moved["pump"][1] == pytest.approx(moved)
+    assert replay.run(recipe, store).alarms == 0
+
+    store.label_alarm(alarm, "fault", "lee", "no, it was the seal")
+    assert score.run(recipe, store).moved == {}
+    assert alarm in store.read_alarms().filter(pl.col("state") == "CLEARED")["id"].to_list()
+
+
+def test_what_was_called_a_fault_is_not_learnt(recipe: Recipe, store: Store) -> None:
+    """A labelled stretch among the rows to learn from is left out, as a known fault is."""
+    early = store.read_readings()["time"][50:60]
+    alarm = {"id": "x", "asset": "pump", "opened": early[0], "cleared": early[-1]}
+    store.write_alarms(pl.DataFrame([alarm]))
+    kinds = kinds_of(store.read_readings()["time"], store.read_alarm_labels("pump"))
+    assert not kinds.any()
+    store.label_alarm("x", "maintenance", "kim", "oil change")
+    kinds = kinds_of(store.read_readings()["time"], store.read_alarm_labels("pump"))
+    assert np.flatnonzero(kinds == "maintenance").tolist() == list(range(50, 59))
+    learnt: list[np.ndarray] = []
+
+    def note(self: SSMDetector, X: object, y: object = None, *, labels: np.ndarray) -> SSMDetector:
+        learnt.append(labels == "")
+        return real(self, X, labels=labels)
+
+    real = SSMDetector.fit
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SSMDetector, "fit", note)
+        fit.run(recipe, store)
+    assert np.flatnonzero(~learnt[0]).tolist() == list(range(50, 59))
 
 
 def test_a_score_that_cannot_start_leaves_the_results(recipe: Recipe, store: Store) -> None:
