@@ -45,7 +45,7 @@ def label(store: Store, alarms: pl.DataFrame) -> None:
     ):
         chosen = st.selectbox("Alarm", list(rows), format_func=lambda one: _name(rows[one]))
         said = _who_and_what("label", "Save", KINDS)
-    if said is not None:
+    if said is not None and chosen is not None:
         _write(store, chosen, *said)
 
 

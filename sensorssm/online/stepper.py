@@ -13,14 +13,13 @@ from sensorssm.online.clock import NEVER, Time, nanoseconds, steps_between, step
 from sensorssm.online.readings import TagOrder
 from sensorssm.online.results import Result, Results
 from sensorssm.online.snapshot import check_state, fingerprint, pack, unpack
+from sensorssm.online.streams import BAND, Streams
 from sensorssm.scoring import advance, advance_all, state_size, statistics_of
 
 if TYPE_CHECKING:
     from sensorssm.estimators import SSMDetector, SSMForecaster
 
 FloatArray = NDArray[np.float64]
-
-BAND = (0.1, 0.5, 0.9)  # the quantiles of a result's lower and upper
 
 
 class Stepper:
@@ -72,7 +71,7 @@ class Stepper:
         self._state = np.zeros((len(self._row), state_size(self._cell)))
         self._time = np.full(len(self._row), NEVER, dtype=np.int64)
         self._stats = np.empty(statistics_of(self._cell))
-        self._streams = None if forecaster is None else [forecaster.stream() for _ in self._row]
+        self._streams = None if forecaster is None else Streams(forecaster, len(self._row))
 
     @property
     def assets(self) -> tuple[str, ...]:
@@ -106,7 +105,7 @@ class Stepper:
         if stamp is not None and before >= stamp:
             raise self._late(row, stamp)
         elapsed = steps_between(before, stamp, self._detector.period_s_)
-        lower, upper = self._band(row)
+        lower, upper = (None, None) if self._streams is None else self._streams.band(row)
         expected, shares = np.empty(len(readings)), np.empty(len(readings))
         state = self._state[row]
         score = advance(self._cell, state, readings, elapsed, expected, shares, self._stats)
@@ -114,7 +113,8 @@ class Stepper:
             score = float(self._detector.in_mode(np.array([score]), readings[None])[0])
         if stamp is not None:
             self._time[row] = stamp
-        self._read_on(row, readings, before, stamp)
+        if self._streams is not None:
+            self._streams.read_on(row, readings, before, stamp)
         threshold = self._detector.threshold_
         return Result(
             time=time,
@@ -155,7 +155,7 @@ class Stepper:
         if stamp is not None and (before >= stamp).any():
             raise self._late(rows[before >= stamp][0], stamp)
         elapsed = steps_since(before, stamp, self._detector.period_s_)
-        lower, upper = self._bands(rows)
+        lower, upper = (None, None) if self._streams is None else self._streams.bands(rows)
         expected, shares = np.empty(readings.shape), np.empty(readings.shape)
         score = np.empty(len(rows))
         advance_all(
@@ -166,7 +166,7 @@ class Stepper:
             self._time[rows] = stamp
         if self._streams is not None:
             for row, own, then in zip(rows, readings, before.tolist(), strict=True):
-                self._read_on(row, own, then, stamp)
+                self._streams.read_on(row, own, then, stamp)
         threshold = self._detector.threshold_
         return Results(
             time=time,
@@ -190,13 +190,13 @@ class Stepper:
         """Return the forecast of one asset from now on, (H, M, Q), or (H, M) without quantiles."""
         if self._streams is None:
             raise ConfigError("this stepper has no forecaster; make it with Stepper(d, forecaster)")
-        return self._streams[self._asset_row(asset)].forecast(horizon, quantiles)
+        return self._streams.forecast(self._asset_row(asset), horizon, quantiles)
 
     def snapshot(self) -> bytes:
         """Return the state of all assets; `restore` of the same models goes on from there."""
         arrays: dict[str, NDArray[Any]] = {"state": self._state, "time": self._time}
-        for row, stream in enumerate(self._streams or ()):
-            arrays |= {f"stream/{row}/{name}": a for name, a in stream.snapshot().items()}
+        if self._streams is not None:
+            arrays |= self._streams.snapshot()
         return pack({"models": self._fingerprints(), "assets": list(self._assets)}, arrays)
 
     def restore(self, content: bytes) -> None:
@@ -218,10 +218,8 @@ class Stepper:
                 f"the snapshot holds assets {head.get('assets')}, wanted {list(self._assets)}"
             )
         state, time = check_state(arrays, {"state": self._state, "time": self._time})
-        for row, stream in enumerate(self._streams or ()):
-            stream.check(_under(f"stream/{row}/", arrays))  # all of them, before any is moved
-        for row, stream in enumerate(self._streams or ()):
-            stream.restore(_under(f"stream/{row}/", arrays))
+        if self._streams is not None:
+            self._streams.restore(arrays)
         self._state, self._time = state, time
 
     def _late(self, row: int, stamp: int) -> DataError:
@@ -230,25 +228,6 @@ class Stepper:
             f"time {np.datetime64(stamp, 'ns')} is not after the row before ({then}) of asset "
             f"{self._assets[row]!r}. Step each asset in the order of time."
         )
-
-    def _band(self, row: int) -> tuple[FloatArray | None, FloatArray | None]:
-        """Return the band (M,) that a stream foresees for the instant about to be read."""
-        if self._streams is None:
-            return None, None
-        ahead = self._streams[row].forecast(1, BAND)[0]
-        return ahead[:, 0], ahead[:, -1]
-
-    def _bands(self, rows: NDArray[np.int64]) -> tuple[FloatArray | None, FloatArray | None]:
-        if self._streams is None:
-            return None, None
-        ahead = [self._streams[row].forecast(1, BAND)[0] for row in rows]
-        bands = np.reshape(ahead, (len(rows), len(self._detector.tags_), len(BAND)))
-        return bands[..., 0], bands[..., -1]
-
-    def _read_on(self, row: int, readings: FloatArray, before: int, stamp: int | None) -> None:
-        if self._streams is not None and self._forecaster is not None:
-            steps = steps_between(before, stamp, self._forecaster.period_s_)
-            self._streams[row].update(readings, steps)
 
     def _fingerprints(self) -> dict[str, str | None]:
         """Return a hash of each model: coefficients, tags and period, as they are now."""
@@ -264,8 +243,3 @@ class Stepper:
             raise DataError(
                 f"asset {asset!r} is not one of this stepper's: {list(self._assets)}"
             ) from None
-
-
-def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return the arrays whose names start with `prefix`, without it."""
-    return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
