@@ -32,6 +32,7 @@ from sensorssm.scoring import (
     find_events,
     fit_trimmed,
     fold,
+    highest_score,
     period_seconds,
     rescore,
     state_size,
@@ -45,7 +46,7 @@ FloatArray = NDArray[np.float64]
 SCALARS = {"lags": int} | dict.fromkeys(  # of the cell; the rest are arrays
     (
         "novelty", "shift_gain", "recent_gain", "reference_gain", "shift_limit", "quiet",
-        "patience",
+        "patience", "rows",
     ),
     float,
 )  # fmt: skip
@@ -142,6 +143,8 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
         self.cell_ = cell
         held_back = self.in_mode(held_back, window.values)
         threshold = self._threshold(held_back, window.starts)
+        if len(cell.weights):  # a tag alone: what no row can pass would be no threshold
+            threshold = min(threshold, highest_score(cell.weights, cell.rows))
         self.cell_ = cell._replace(novelty=max(cell.novelty, threshold + 0.5))
         self._hear(threshold, ())
         return self

@@ -14,7 +14,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorssm.scoring.cell import HEAD, SEEN, STOOD, Cell
+from sensorssm.scoring.cell import HEAD, SEEN, STOOD, Cell, past_size
+from sensorssm.scoring.precedents import FIRST, ROWS, compare, watch_level
 
 FloatArray = NDArray[np.float64]
 
@@ -230,6 +231,15 @@ def evidence(knots: FloatArray, levels: FloatArray, slope: float, value: float) 
 
 
 @numba.njit(cache=True)
+def evidence_of_each(cell: Cell, stats: FloatArray) -> FloatArray:
+    """Return the evidence of each statistic, (C,)."""
+    found = np.empty(stats.size)
+    for c in range(stats.size):
+        found[c] = evidence(cell.knots[c], cell.levels[c], cell.slope[c], stats[c])
+    return found
+
+
+@numba.njit(cache=True)
 def weigh(cell: Cell, stats: FloatArray) -> tuple[float, bool]:
     """Return the mean evidence of the statistics, and whether only the shift has something to say.
 
@@ -291,8 +301,12 @@ def advance(
     """
     tags = x.size
     _, blame, energy, shift = parts_of(cell, state)
+    past = state[state.size - past_size(cell) :]
     if state[SEEN] == 0.0:
         energy[:] = 1.0
+        if past.size > 0:
+            past[ROWS] = cell.rows
+            past[FIRST:] = cell.precedents.ravel()
     z, surprise, residual = np.empty(tags), np.empty(tags), np.zeros(tags)
     dof = _meet(cell, state, x, elapsed, expected, z, surprise, residual)
     moved = blame_moved(cell, z, shares)
@@ -311,8 +325,13 @@ def advance(
     else:  # the plant is back where it was in training
         watch_surprise(cell, surprise, residual, parts, far, dof, energy, blame, stats[:-1])
     stats[-1] = watch_shift(cell, residual, shift, state[STOOD:HEAD], parts)
-    mean, by_shift = weigh(cell, stats)
-    score = evidence(cell.knots[last], cell.levels[last], cell.slope[last], mean)
+    by_shift = False
+    if past.size > 0:
+        stats[-1] = watch_level(past, z[0], cell.reference_gain)
+        score = compare(cell.weights, past, evidence_of_each(cell, stats))
+    else:
+        mean, by_shift = weigh(cell, stats)
+        score = evidence(cell.knots[last], cell.levels[last], cell.slope[last], mean)
     if moved and score < cell.novelty:
         return cell.novelty
     share_out(parts if by_shift else blame, shares)

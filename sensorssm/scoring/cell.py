@@ -10,7 +10,8 @@ the residual, is watched in two ways, each under a full covariance:
   be it by little: a drift, a stuck transmitter, a leak, a relation between tags that is broken.
 
 Each watched statistic goes through a table learnt on held-back rows to -log10 of its p-value; the
-mean of that evidence is calibrated again.
+mean of that evidence is calibrated again. A tag that stands alone has its *level* watched in place
+of the shift, and is compared with its own past instead: see `sensorssm.scoring.precedents`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from sensorssm.scoring.precedents import FIRST, HELD
 
 FloatArray = NDArray[np.float64]
 
@@ -50,6 +53,8 @@ class Cell(NamedTuple):
     signature : (M, M) column i, times the long mean: how far a lasting offset of tag i explains it
     knots, levels, slope : (C + 1, J), (C + 1, J), (C + 1,) statistic -> -log10 p, with a straight
         tail; the last row is the table of the summed evidence
+    weights, precedents, rows : of a tag that scores alone, as `precedents` says: (C,), (C, T) and
+        the number of training rows; else of no statistic
     """
 
     center: FloatArray
@@ -74,6 +79,9 @@ class Cell(NamedTuple):
     knots: FloatArray
     levels: FloatArray
     slope: FloatArray
+    weights: FloatArray
+    precedents: FloatArray
+    rows: float
 
     def check(self, tags: int) -> None:
         """Raise ValueError where the arrays do not fit together: compiled code trusts them."""
@@ -85,6 +93,7 @@ class Cell(NamedTuple):
             "signature": (tags, tags),
             "forecast": (features, tags), "slope": (count,),
             "levels": self.knots.shape, "knots": (count, *self.knots.shape[1:2]),
+            "weights": (count - 1 if tags == 1 else 0,), "precedents": (len(self.weights), HELD),
         }  # fmt: skip
         for name, shape in wanted.items():
             array = getattr(self, name)
@@ -95,7 +104,7 @@ class Cell(NamedTuple):
         for name in ("shift_gain", "recent_gain", "reference_gain"):
             if not 0.0 < getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} is {getattr(self, name)}, wanted above 0 and at most 1")
-        for name in ("shift_limit", "quiet", "patience"):
+        for name in ("shift_limit", "quiet", "patience", "rows"):
             if not getattr(self, name) >= 0.0:
                 raise ValueError(f"{name} is {getattr(self, name)}, wanted 0 or more")
         for name in ("scale", "spread"):  # divided by
@@ -110,7 +119,13 @@ def state_size(cell: Cell) -> int:
     """Return the number of float64 in one asset's state row."""
     tags = cell.center.size
     memory = tags * (cell.lags + cell.decay.size) + 1
-    return HEAD + memory + tags * 4 + cell.energy_gain.size
+    return HEAD + memory + tags * 4 + cell.energy_gain.size + past_size(cell)
+
+
+@numba.njit(cache=True)
+def past_size(cell: Cell) -> int:
+    """Return how much of the state row, its end, is a lone tag's past."""
+    return FIRST + cell.precedents.size if cell.weights.size > 0 else 0
 
 
 @numba.njit(cache=True)

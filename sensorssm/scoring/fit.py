@@ -15,6 +15,7 @@ from scipy import linalg
 from sensorssm.scoring.advance import evidences, fold, residuals, shifts
 from sensorssm.scoring.calibrate import KNOTS, Table, apply_table, fit_table
 from sensorssm.scoring.cell import Cell, state_size, statistics_of
+from sensorssm.scoring.precedents import HELD, first_precedents, weights_of
 from sensorssm.scoring.readouts import Rows, fit_readouts, gather_moments
 from sensorssm.scoring.scaling import fit_scaling
 
@@ -82,6 +83,7 @@ def _blank_cell(rows: Rows, options: Options) -> Cell:
     if not scored.any():
         scored = ~scaling.fixed  # nothing but switches: then they score
     count = 3 + len(options.energy)
+    weights = weights_of(len(options.energy)) if tags == 1 else np.empty(0)
     return Cell(
         center=scaling.center,
         scale=scaling.scale,
@@ -105,6 +107,9 @@ def _blank_cell(rows: Rows, options: Options) -> Cell:
         knots=np.tile(np.linspace(0.0, 1.0, KNOTS), (count, 1)),
         levels=np.zeros((count, KNOTS)),
         slope=np.zeros(count),
+        weights=weights,
+        precedents=np.full((len(weights), HELD), -np.inf),
+        rows=0.0,
     )
 
 
@@ -250,6 +255,10 @@ def _with_tables(cell: Cell, stats: FloatArray) -> Cell:
         slope=np.array([t.slope for t in tables]),
     )
     last = fit_table(evidences(cell, stats), quantiles=(0.5, 0.8))
+    if len(cell.weights):
+        each = np.column_stack([apply_table(*both) for both in zip(tables, stats.T, strict=True)])
+        known = float(np.isfinite(each[:, 0]).sum())
+        cell = cell._replace(precedents=first_precedents(each), rows=known)
     return cell._replace(
         knots=np.vstack([cell.knots, last.knots]),
         levels=np.vstack([cell.levels, last.levels]),

@@ -1,0 +1,96 @@
+"""A tag that stands alone: how unusual a row is among all the rows before it.
+
+Tags that are read together check each other, and their training rows say for good what belongs
+together. One tag has its own past alone, which a few days of training rows show little of; so its
+scores are conformal p-values, counted among the training rows and every row since. What came often
+is no news, however rare the training rows made it look; nor is a new level, once it has stood.
+
+The p-values of its statistics are merged by their weighted harmonic mean, which is about a p-value
+itself, however the statistics depend on each other (Wilson 2019, PNAS 116, 1195).
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+HELD = 64  # precedents held of each statistic, the most unusual; the rows below are interpolated
+REACH = 10  # the largest of them that say how fast the tail falls
+CLAIM = 1.0  # nothing is called more than ten times rarer than all that was seen
+ROWS, LEVEL, FIRST = 0, 1, 2  # state: rows so far, the slow average, the precedents
+
+
+@numba.njit(cache=True)
+def watch_level(past: FloatArray, reading: float, gain: float) -> float:
+    """Return how far a scaled reading is from its slow average, a logarithm; `past` follows it."""
+    off = reading - past[LEVEL]
+    past[LEVEL] += gain * off
+    return np.log(max(abs(off), 1e-6))
+
+
+@numba.njit(cache=True)
+def rarity(held: FloatArray, rows: float, value: float) -> float:
+    """Return -log10 of the p-value of `value` among `rows` values before it.
+
+    Parameters
+    ----------
+    held : (T,) the largest of them, ascending, -inf where there were fewer
+
+    Equal values count as above. Beyond them all, the excess is taken as exponential, at the mean
+    rate of the `REACH` largest, as far as `CLAIM`.
+    """
+    above = held.size - np.searchsorted(held, value)
+    if above == held.size:  # the p-value of the least held one, and 1 at an evidence of 0
+        share = max(value, 0.0) / held[0] if held[0] > 0.0 else 0.0
+        return share * np.log10((rows + 1.0) / (held.size + 1.0))
+    claim = 0.0
+    if above == 0 and rows >= 2 * REACH:
+        least = held[-REACH]
+        fall = max((held[-REACH + 1 :] - least).mean(), 1e-9)
+        claim = min((value - held[-1]) / fall / np.log(10.0), CLAIM)
+    return np.log10((rows + 1.0) / (above + 1.0)) + claim
+
+
+@numba.njit(cache=True)
+def hold(held: FloatArray, value: float) -> None:
+    """Put `value` among the largest (T,), in place and in order, if it is one of them."""
+    if value <= held[0]:
+        return
+    place = np.searchsorted(held, value) - 1
+    held[:place] = held[1 : place + 1]
+    held[place] = value
+
+
+@numba.njit(cache=True)
+def compare(weights: FloatArray, past: FloatArray, found: FloatArray) -> float:
+    """Return the score of a row whose statistics have the evidence `found` (C,), and remember it.
+
+    `past` is the asset's state from `ROWS` on, advanced in place; `weights` (C,) sum to 1.
+    """
+    held = past[FIRST:].reshape((found.size, HELD))
+    odds = 0.0
+    for c in range(found.size):
+        odds += weights[c] * 10.0 ** rarity(held[c], past[ROWS], found[c])
+        hold(held[c], found[c])
+    past[ROWS] += 1.0
+    return np.log10(odds)
+
+
+def first_precedents(evidence: FloatArray) -> FloatArray:
+    """Return the largest of each column of `evidence` (n, C) as (C, T), ascending; NaN = unknown."""
+    padded = np.full((evidence.shape[1], HELD + len(evidence)), -np.inf)
+    padded[:, HELD:] = np.where(np.isnan(evidence), -np.inf, evidence).T
+    return np.ascontiguousarray(np.sort(padded, axis=1)[:, -HELD:])
+
+
+def weights_of(averages: int) -> FloatArray:
+    """Return the weights (C,): half the row's own energy, a quarter its averages and the level."""
+    return np.array([0.5, *[0.25 / averages] * averages, 0.25])
+
+
+def highest_score(weights: FloatArray, rows: float) -> float:
+    """Return the score that a row is sure to pass whose energy alone is unlike `rows` others."""
+    return float(np.log10(weights.max() * (rows + 1.0)) + CLAIM)
