@@ -27,7 +27,7 @@ def _slow_rarity(before: list[float], value: float) -> float:
     seen = np.sort(before)
     above = (seen >= value).sum()
     claim = 0.0
-    if len(seen) >= HELD and value < seen[-HELD]:
+    if above >= HELD:
         return np.log10((len(seen) + 1) / (HELD + 1)) * max(value, 0.0) / seen[-HELD]
     if above == 0 and len(seen) >= 2 * REACH:
         fall = np.mean(seen[-REACH:][1:]) - seen[-REACH]
