@@ -15,7 +15,7 @@ from scipy import linalg
 from sensorssm.scoring.advance import evidences, fold, residuals, shifts
 from sensorssm.scoring.calibrate import KNOTS, Table, apply_table, fit_table
 from sensorssm.scoring.cell import Cell, state_size, statistics_of
-from sensorssm.scoring.precedents import HELD, first_precedents, weights_of
+from sensorssm.scoring.precedents import first_precedents, weights_of
 from sensorssm.scoring.readouts import Rows, fit_readouts, gather_moments
 from sensorssm.scoring.scaling import fit_scaling
 
@@ -108,7 +108,7 @@ def _blank_cell(rows: Rows, options: Options) -> Cell:
         levels=np.zeros((count, KNOTS)),
         slope=np.zeros(count),
         weights=weights,
-        precedents=np.full((len(weights), HELD), -np.inf),
+        precedents=first_precedents(np.empty((0, len(weights)))),
         rows=0.0,
     )
 

@@ -20,6 +20,7 @@ FloatArray = NDArray[np.float64]
 HELD = 64  # precedents held of each statistic, the most unusual; the rows below are interpolated
 REACH = 10  # the largest of them that say how fast the tail falls
 CLAIM = 1.0  # nothing is called more than ten times rarer than all that was seen
+ABSENT = -1.0  # in place of a precedent that is not there: evidence is 0 or more
 ROWS, LEVEL, FIRST = 0, 1, 2  # state: rows so far, the slow average, the precedents
 
 
@@ -37,7 +38,7 @@ def rarity(held: FloatArray, rows: float, value: float) -> float:
 
     Parameters
     ----------
-    held : (T,) the largest of them, ascending, -inf where there were fewer
+    held : (T,) the largest of them, ascending, `ABSENT` where there were fewer
 
     Equal values count as above. Beyond them all, the excess is taken as exponential, at the mean
     rate of the `REACH` largest, as far as `CLAIM`.
@@ -81,8 +82,8 @@ def compare(weights: FloatArray, past: FloatArray, found: FloatArray) -> float:
 
 def first_precedents(evidence: FloatArray) -> FloatArray:
     """Return the largest of each column of `evidence` (n, C) as (C, T), ascending; NaN = unknown."""
-    padded = np.full((evidence.shape[1], HELD + len(evidence)), -np.inf)
-    padded[:, HELD:] = np.where(np.isnan(evidence), -np.inf, evidence).T
+    padded = np.full((evidence.shape[1], HELD + len(evidence)), ABSENT)
+    padded[:, HELD:] = np.where(np.isnan(evidence), ABSENT, evidence).T
     return np.ascontiguousarray(np.sort(padded, axis=1)[:, -HELD:])
 
 
