@@ -34,9 +34,10 @@ class Attempt:
     Attributes
     ----------
     linear : the fitted forecast, over the lesson's horizon
-    residual : (k, H, M) observed minus forecast at kept rows, by weights that had not seen them
-    spread : (k, M, P) and waited : (k, M) at those rows, as in `Features`; block : (k,) which block
-        each was held back in
+    residual, told : (k, H, M) observed minus forecast at kept rows, by weights that had not seen
+        them, and the forecast; the residual is NaN where either is unknown
+    seen : the features (k,) of those rows, without their memory; block : (k,) which block each was
+        held back in
     scale : (M,) each tag's standard deviation
     plans : per asset, the block (n,) of every row; linears : per block, a forecast that has not
         seen it
@@ -48,8 +49,8 @@ class Attempt:
     linear: LinearForecast
     choice: Choice
     residual: FloatArray
-    spread: FloatArray
-    waited: FloatArray
+    told: FloatArray
+    seen: Features
     block: IntArray
     scale: FloatArray
     ends: list[MemoryState]
@@ -93,16 +94,16 @@ def attempt(lesson: Lesson, series: Sequence[Series], scale: FloatArray) -> Atte
         for fold in make_folds(learned)
     }
     block, features, truth = learned.kept.joined()
-    residual = _held_back(linears, block, features, truth)
-    if not np.isfinite(residual).any():  # too few rows to hold any back
-        residual = truth - linear.forecast(features, lesson.horizon)
+    told = _held_back(linears, block, features, lesson.horizon)
+    if not np.isfinite(truth - told).any():  # too few rows to hold any back
+        told = linear.forecast(features, lesson.horizon)
     return Attempt(
         lesson,
         linear,
         choice,
-        residual,
-        features.spread,
-        features.waited,
+        truth - told,
+        told,
+        features._replace(z=features.z[:, :, :0]),
         block,
         scale,
         learned.ends,
@@ -131,11 +132,11 @@ def _linear(lesson: Lesson, train: Sums, scale: FloatArray, choice: Choice) -> L
 
 
 def _held_back(
-    linears: dict[int, LinearForecast], block: IntArray, features: Features, truth: FloatArray
+    linears: dict[int, LinearForecast], block: IntArray, features: Features, horizon: int
 ) -> FloatArray:
-    """Return residuals (k, H, M) of forecasts that had not seen them, NaN where there is none."""
-    residual = np.full(truth.shape, np.nan)
+    """Return forecasts (k, H, M) by weights that have not seen what comes, NaN without any."""
+    told = np.full((len(block), horizon, features.level.shape[1]), np.nan)
     for judge, linear in linears.items():
         rows = np.flatnonzero(block == judge)
-        residual[rows] = truth[rows] - linear.forecast(features.at(rows), truth.shape[1])
-    return residual
+        told[rows] = linear.forecast(features.at(rows), horizon)
+    return told

@@ -13,11 +13,11 @@ from sensorssm.estimators.attempt import Attempt, attempt, since_reading
 from sensorssm.estimators.learning import Lesson, Series
 from sensorssm.estimators.selective_fitting import corrected, fit_correction
 from sensorssm.estimators.spikes import distrust
-from sensorssm.estimators.stream import AssetState, ForecastModel
+from sensorssm.estimators.stream import AssetState, ForecastModel, context_of
 from sensorssm.models.linear import continued
 from sensorssm.models.memory import plan_memory
 from sensorssm.scoring.conformal import Conformal, fit_offsets
-from sensorssm.scoring.dispersion import fit_dispersion, knots_of
+from sensorssm.scoring.dispersion import fit_dispersion
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -79,8 +79,7 @@ def fit_model(
         correction = fit_correction(best, series, seed)
     if correction is not None:
         residual, states = corrected(best, series, correction)
-    unread = since_reading(residual, best.waited)
-    conformal = _calibrate(unread, best.spread, scale, horizon)
+    conformal = _calibrate(best, residual, horizon)
     longer = continued(best.linear.weights, horizon, best.linear.seasons)
     linear = replace(best.linear, weights=longer)
     tracker = conformal.init_state()
@@ -117,13 +116,16 @@ def _level_and_scale(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     return level, np.where(still, 1.0, scale)
 
 
-def _calibrate(
-    residual: FloatArray, spread: FloatArray, scale: FloatArray, horizon: int
-) -> Conformal:
+def _calibrate(best: Attempt, residual: FloatArray, horizon: int) -> Conformal:
     """Return the quantiles of held-back residuals (k, H', M), grown on to `horizon`."""
-    fitted = residual.shape[1]
-    dispersion = fit_dispersion(residual, spread, knots_of(fitted), 1e-9 * scale)
-    offsets = fit_offsets(residual / dispersion.at_steps(spread, fitted))
+    context, fitted = context_of(best.seen), residual.shape[1]
+    told = best.told + (best.residual - residual)
+    residual, told = (since_reading(part, context.waited) for part in (residual, told))
+    horizons = sum(float(np.ptp(rows)) for rows in best.kept if len(rows)) / fitted
+    dispersion = fit_dispersion(residual, told, context, 1e-9 * best.scale, max(horizons, 1e-3))
+    steps = np.broadcast_to(np.arange(1, fitted + 1)[:, None], residual.shape)
+    middle, size = dispersion.at_steps(told, context, steps)
+    offsets = fit_offsets((residual + told - middle) / size)
     growth = np.sqrt(np.arange(fitted + 1, horizon + 1) / fitted)  # as a random walk's
     beyond = offsets[:, -1:] * growth[None, :, None].astype(np.float32)
     return Conformal(np.concatenate([offsets, beyond], axis=1), dispersion)

@@ -105,10 +105,12 @@ def _dispersion_shapes(
     if knots.ndim != 1 or len(knots) == 0 or knots.min() < 1 or knots.max() > horizon:
         raise ModelFileError(f"knots {knots}, wanted steps from 1 to {horizon}")
     return {
-        "dispersion.usual": (tags, spreads),
         "dispersion.floor": (tags, spreads),
+        "dispersion.way": (tags,),
+        "dispersion.usual": (tags, spreads + 2),
         "dispersion.typical": (tags, len(knots)),
-        "dispersion.weights": (tags, len(knots), spreads),
+        "dispersion.weights": (tags, spreads + 2),
+        "dispersion.tilt": (tags,),
     }
 
 

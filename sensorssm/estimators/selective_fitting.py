@@ -26,7 +26,7 @@ def fit_correction(attempt: Attempt, series: Sequence[Series], seed: int) -> Cor
     # The mean, not the median: a set point stands still but for its jumps.
     size = np.nanmean(np.abs(attempt.residual), axis=(0, 1))
     size = np.maximum(size, 1e-6 * attempt.scale)
-    usual = log_spread(attempt.spread, size).mean(axis=0)
+    usual = log_spread(attempt.seen.spread, size).mean(axis=0)
     selective = SelectiveResidual(ResidualConfig(), seed)
     correction = Correction(selective, size, usual)
     held = _HeldBack(attempt, series, size)

@@ -16,6 +16,7 @@ from sensorssm.models.knots import KnotForecast
 from sensorssm.models.linear import LinearForecast
 from sensorssm.models.memory import Features, MemoryState
 from sensorssm.scoring.conformal import Conformal, TrackerState, check_levels
+from sensorssm.scoring.dispersion import Context
 
 if TYPE_CHECKING:
     from sensorssm.estimators.selective_memory import Correction
@@ -108,7 +109,7 @@ class ForecastModel:
                 steps = self.conformal.dispersion.knots - 1
                 points += self.correction.at(coefficients, steps)
             width = self.conformal.advance(
-                values[cut], features.slot, points, features.spread, state.tracker, inside
+                values[cut], features.slot, points, context_of(features), state.tracker, inside
             )
             parts.append(Seen(features.at(inside), width, coefficients[inside]))
         return _join(parts) if len(parts) > 1 else parts[0]
@@ -159,8 +160,7 @@ class ForecastModel:
         if quantiles is None:
             return point
         levels = check_levels(quantiles)
-        features = seen.features
-        return self.conformal.quantiles(point, features.spread, seen.width, levels, features.waited)
+        return self.conformal.quantiles(point, context_of(seen.features), seen.width, levels)
 
     def _cuts(
         self, values: FloatArray, rows: IntArray, horizon: int = 0
@@ -182,6 +182,12 @@ class ForecastModel:
         if self.correction is None or self.path is None:
             return np.empty((len(values), 0, values.shape[1]))
         return self.correction.read(features, values, self.path(features), state.selective)
+
+
+def context_of(features: Features) -> Context:
+    """Return what calibration knows of the rows beside their forecasts."""
+    last = features.recent[:, :, -1]
+    return Context(features.level, last, features.spread, features.waited)
 
 
 def steps_of(elapsed: float) -> FloatArray:

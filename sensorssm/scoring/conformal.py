@@ -1,7 +1,7 @@
 """Forecast intervals that stay honest online: held-back residuals, widened by matured ones.
 
-A quantile of a forecast is the point forecast plus an offset times a scale that is known at the
-origin (`sensorssm.scoring.dispersion`). The offsets come from residuals that the fit held back.
+A quantile of a forecast is a middle plus an offset times a scale, both known at the origin
+(`sensorssm.scoring.dispersion`). The offsets come from residuals that the fit held back.
 Online, each reading that arrives judges the forecasts made for it 1, 2, .. H steps before: where
 intervals missed too often all offsets spread from their median, where they missed too seldom they
 close up. What makes one tag harder to forecast mostly does so to all, so each tag also follows what
@@ -26,7 +26,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sensorssm.errors import ConfigError
-from sensorssm.scoring.dispersion import Dispersion, between_knots
+from sensorssm.scoring.dispersion import Context, Dispersion, between_knots, between_known
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -69,7 +69,7 @@ class TrackerState(NamedTuple):
     Attributes
     ----------
     width : (M, K) logarithm of how much wider than fitted the intervals are
-    points : (R, M, K) the point forecasts of the last R grid slots
+    points : (R, M, K) the middles of the forecasts of the last R grid slots
     scales : (R, M, K) the scales they were made with; 0 where the tag was not read in the slot
     slots : (R,) the slots they were made in
     """
@@ -91,7 +91,7 @@ class Conformal:
     Attributes
     ----------
     offsets : (M, H, Q) float32, in scales, increasing in Q
-    dispersion : the scale of a forecast, known at its origin
+    dispersion : the middle and the scale of a forecast, known at its origin
     """
 
     offsets: NDArray[np.float32]
@@ -113,7 +113,7 @@ class Conformal:
         values: FloatArray,
         slots: FloatArray,
         points: FloatArray,
-        spread: FloatArray,
+        context: Context,
         state: TrackerState,
         rows: IntArray,
     ) -> FloatArray:
@@ -122,7 +122,8 @@ class Conformal:
         Parameters
         ----------
         values : (n, M); slots : (n,) their places on the grid
-        points : (n, M, K) forecasts made after each row, at the knots; spread : (n, M, P)
+        points : (n, M, K) forecasts made after each row, at the knots
+        context : of the n rows
         state : overwritten
         rows : increasing row numbers
 
@@ -133,56 +134,49 @@ class Conformal:
         knots = self.dispersion.knots
         offsets = self.offsets[:, knots - 1].astype(np.float64)
         out = np.empty((len(rows), *state.width.shape))
-        scales = self.dispersion.at_knots(spread)
+        at_knots = self.dispersion.at_knots(points.swapaxes(1, 2), context)
+        middles, scales = (np.ascontiguousarray(part.swapaxes(1, 2)) for part in at_knots)
         rates = RATE / np.sqrt(knots)
-        track(values, slots, points, scales, knots, offsets, rates, rows, *state, out)
+        track(values, slots, middles, scales, knots, offsets, rates, rows, *state, out)
         return out
 
     def quantiles(
-        self,
-        point: FloatArray,
-        spread: FloatArray,
-        width: FloatArray,
-        levels: FloatArray,
-        waited: FloatArray,
+        self, point: FloatArray, context: Context, width: FloatArray, levels: FloatArray
     ) -> FloatArray:
-        """Return quantiles (k, H, M, Q), increasing in Q.
+        """Return quantiles (k, H, M, Q), increasing in Q, of point forecasts (k, H, M).
 
-        Parameters
-        ----------
-        point : (k, H, M); spread : (k, M, P); width : (k, M, K); levels : (Q,)
-        waited : (k, M) steps from each tag's last reading to the rows; they count as steps ahead
+        `width` is (k, M, K), `levels` (Q,). The steps that were waited count as steps ahead.
         """
-        horizon = point.shape[1]
-        ahead = waited[:, None].astype(np.int64) + np.arange(horizon)[:, None]
-        ahead = np.minimum(ahead, self.offsets.shape[1] - 1)
-        out = self._distances(spread, width, levels, int(ahead.max(initial=0)) + 1)
-        if waited.any():
-            out = np.take_along_axis(out, ahead[..., None], axis=1)
-        out += point[..., None]
+        steps = context.waited[:, None].astype(np.int64) + np.arange(1, point.shape[1] + 1)[:, None]
+        steps = np.minimum(steps, self.offsets.shape[1])
+        middle, scale = self.dispersion.at_steps(point, context, steps)
+        out = self._offsets_at(steps, width, levels)
+        out *= scale[..., None]
+        out += middle[..., None]
         return out
 
-    def _distances(
-        self, spread: FloatArray, width: FloatArray, levels: FloatArray, steps: int
-    ) -> FloatArray:
-        """Return how far the quantiles lie from the points after a reading, (k, steps, M, Q)."""
-        reach = between_knots(self.dispersion.knots, steps)
+    def _offsets_at(self, steps: IntArray, width: FloatArray, levels: FloatArray) -> FloatArray:
+        """Return the offsets (k, H, M, Q) at `steps` (k, H, M), as wide as they are now."""
+        far = int(steps.max(initial=1))
+        reach = between_knots(self.dispersion.knots, far)
         wider = np.exp(np.einsum("hk,nmk->nhm", reach, width))[..., None]
-        offsets = self.offsets[:, :steps]
+        offsets = self.offsets[:, :far]
         middle = offsets[:, :, MEDIAN].T[..., None].astype(np.float64)
         out = middle + (read_offsets(offsets, levels) - middle) * wider
-        out *= self.dispersion.at_steps(spread, steps)[..., None]
-        return out
+        if np.all(steps[:, 0] == 1):  # no tag waits
+            return out
+        return np.take_along_axis(out, steps[..., None] - 1, axis=1)
 
 
 def fit_offsets(scaled: FloatArray) -> NDArray[np.float32]:
-    """Return the offsets (M, H, Q) of held-back residuals, 0 where there are none.
+    """Return the offsets (M, H, Q) of held-back residuals, 0 where a tag has none.
 
-    `scaled` (k, H, M) is observed minus forecast over the scale, NaN where unknown.
+    `scaled` (k, H, M) is observed minus forecast over the scale, NaN where unknown. A step at which
+    nothing was ever read has the offsets between those of its neighbours.
     """
-    known = np.isfinite(scaled).sum(axis=0)
-    scaled = np.where(known[None] > 0, scaled, 0.0)
-    offsets = np.nanquantile(scaled, LEVELS, axis=0)
+    known = np.isfinite(scaled).sum(axis=0) > 0
+    offsets = np.nanquantile(np.where(known, scaled, 0.0), LEVELS, axis=0)
+    offsets = between_known(offsets, known)
     return np.ascontiguousarray(_smooth_steps(offsets).transpose(2, 1, 0), dtype=np.float32)
 
 

@@ -13,17 +13,23 @@ from sensorssm.scoring.conformal import (
     check_levels,
     fit_offsets,
 )
-from sensorssm.scoring.dispersion import Dispersion, fit_dispersion, knots_of
+from sensorssm.scoring.dispersion import Context, Dispersion, knots_of
 
 HORIZON = 6
 
 
 def plain_dispersion(tags: int) -> Dispersion:
-    """Return a scale of 1 whatever the spreads."""
+    """Return a scale of 1 and a middle at the point, whatever the context."""
     knots = knots_of(HORIZON)
-    none = np.zeros((tags, 1))
-    size = (tags, len(knots))
-    return Dispersion(knots, none, none + 1.0, np.zeros(size), np.zeros((*size, 1)))
+    none, weights = np.zeros(tags), np.zeros((tags, 3))
+    size = np.zeros((tags, len(knots)))
+    return Dispersion(knots, np.ones((tags, 1)), none + 1.0, weights, size, weights, none)
+
+
+def context(rows: int, waited: np.ndarray | None = None) -> Context:
+    """Return a context of two tags that says nothing."""
+    none = np.zeros((rows, 2))
+    return Context(none, none, np.ones((rows, 2, 1)), none if waited is None else waited)
 
 
 @pytest.fixture
@@ -41,7 +47,7 @@ def advance(conformal: Conformal, values: np.ndarray, slots: np.ndarray | None =
         values,
         slots,
         np.zeros((rows, tags, knots)),
-        np.ones((rows, tags, 1)),
+        Context(values, values, np.ones((rows, tags, 1)), values),
         conformal.init_state(),
         np.arange(rows),
     )
@@ -92,10 +98,8 @@ def test_coverage_returns_after_a_shift(conformal: Conformal, rng: np.random.Gen
     """When residuals become twice as wide, intervals widen until they cover 80 % again."""
     values = 2.0 * rng.standard_normal((6000, 2))
     width = advance(conformal, values)
-    levels, waited = np.array([0.1, 0.9]), np.zeros((6000, 2))
-    fan = conformal.quantiles(
-        np.zeros((6000, HORIZON, 2)), np.ones((6000, 2, 1)), width, levels, waited
-    )
+    levels = np.array([0.1, 0.9])
+    fan = conformal.quantiles(np.zeros((6000, HORIZON, 2)), context(6000), width, levels)
 
     def coverage(first: int, last: int) -> float:
         inside = [
@@ -113,8 +117,7 @@ def test_quantiles_are_ordered_and_read_between_levels(conformal: Conformal) -> 
     """Quantiles rise with the level, and one between two kept levels lies between their values."""
     width = np.full((1, 2, len(conformal.dispersion.knots)), 0.7)
     levels = np.array([0.05, 0.1, 0.15, 0.2, 0.9])
-    waited = np.zeros((1, 2))
-    fan = conformal.quantiles(np.zeros((1, 4, 2)), np.ones((1, 2, 1)), width, levels, waited)
+    fan = conformal.quantiles(np.zeros((1, 4, 2)), context(1), width, levels)
 
     assert fan.shape == (1, 4, 2, 5)
     assert np.all(np.diff(fan, axis=-1) >= 0)
@@ -123,9 +126,10 @@ def test_quantiles_are_ordered_and_read_between_levels(conformal: Conformal) -> 
 def test_steps_that_were_waited_count_as_steps_ahead(conformal: Conformal) -> None:
     """A tag last read two steps ago is as uncertain as two steps later, at most as at the end."""
     width = np.linspace(0, 1, len(conformal.dispersion.knots))[None, None].repeat(2, axis=1)
-    at = (np.zeros((1, HORIZON, 2)), np.ones((1, 2, 1)), width, np.array([0.1, 0.9]))
-    fresh = conformal.quantiles(*at, np.zeros((1, 2)))
-    late = conformal.quantiles(*at, np.array([[0.0, 2.0]]))
+    point, levels = np.zeros((1, HORIZON, 2)), np.array([0.1, 0.9])
+    waiting = context(1, waited=np.array([[0.0, 2.0]]))
+    fresh = conformal.quantiles(point, context(1), width, levels)
+    late = conformal.quantiles(point, waiting, width, levels)
 
     np.testing.assert_array_equal(late[:, :, 0], fresh[:, :, 0])
     np.testing.assert_array_equal(late[:, :, 1], fresh[:, [2, 3, 4, 5, 5, 5], 1])
@@ -136,24 +140,3 @@ def test_levels_that_make_no_sense_are_refused(quantiles: object) -> None:
     """Levels must rise strictly and lie between 0 and 1."""
     with pytest.raises((ConfigError, ValueError)):
         check_levels(quantiles)
-
-
-def test_the_scale_follows_the_spread(rng: np.random.Generator) -> None:
-    """Where residuals are as wide as the spread says, the fitted scale is as wide too."""
-    spread = np.exp(rng.uniform(-1, 1, (2000, 1, 1)))
-    residual = spread * rng.standard_normal((2000, HORIZON, 1))
-    fitted = fit_dispersion(residual, spread, knots_of(HORIZON), np.array([1e-9]))
-
-    scale = fitted.at_steps(spread, HORIZON)[:, 0, 0]
-    slope = np.polyfit(np.log(spread[:, 0, 0]), np.log(scale), 1)[0]
-    # The penalty takes a tenth of the slope away.
-    assert slope == pytest.approx(0.9, abs=0.1)
-
-
-def test_no_residuals_give_a_finite_scale() -> None:
-    """Without a known residual the scale is the least one, and offsets are 0."""
-    residual = np.full((50, HORIZON, 1), np.nan)
-    fitted = fit_dispersion(residual, np.zeros((50, 1, 2)), knots_of(HORIZON), np.array([0.5]))
-
-    np.testing.assert_allclose(fitted.at_steps(np.zeros((1, 1, 2)), HORIZON), 0.5)
-    assert not fit_offsets(residual).any()
