@@ -34,5 +34,9 @@ CSS: Final = """
 [data-testid="stPageLink"] a { padding-left: 0; }
 [data-testid="stPageLink"] p { font-weight: 600; }
 h1 { padding: 0.2rem 0 !important; }
+@media (max-width: 640px) { /* an alarm's words under its badges: beside them is no room */
+  [class*="st-key-tile"] { flex-wrap: wrap !important; }
+  [class*="st-key-tile"] > [data-testid="stElementContainer"] { flex-basis: 100% !important; }
+}
 </style>
 """

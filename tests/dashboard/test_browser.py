@@ -215,6 +215,19 @@ def test_an_alarm_is_acknowledged_by_keyboard(
     assert (event["who"], event["why"]) == ("Ada", "bearing greased")
 
 
+def test_an_alarm_can_be_read_and_acknowledged_on_a_phone(address: str, browser: Browser) -> None:
+    """At 390 pixels an alarm is a few lines high, and its button lies on the screen."""
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto(f"{address}/alarms")
+    tile = page.locator('[class*="st-key-tile"]').first
+    expect(tile).to_be_visible(timeout=30_000)
+    box = tile.bounding_box()
+    button = tile.get_by_role("button", name="Acknowledge").bounding_box()
+    page.close()
+    assert box is not None and box["height"] < 330
+    assert button is not None and button["x"] + button["width"] <= 390
+
+
 def test_the_runs_page_lists_metrics_and_faults(address: str, visit: Visit) -> None:
     """Numbers beside baselines, and the faults that were found."""
     page = visit(f"{address}/runs", "Runs")

@@ -15,6 +15,7 @@ from sensorssm_pipelines.store import Store
 
 _ORIGINS: Final = 200  # to choose a fan from; the newest ones
 _COSTS: Final = {"fit_s": "fit, s", "step_us": "a step, µs", "state_bytes": "state, bytes"}
+_PERCENT: Final = "%.1f %%"
 
 
 def page(store: Store) -> None:
@@ -61,11 +62,12 @@ def _judged(store: Store, judged: pl.DataFrame) -> None:
 
 def _table(store: Store, rows: pl.DataFrame, run: str) -> None:
     """Draw one row a model, with what it costs where that was measured."""
-    number, share = (st.column_config.NumberColumn(format=f) for f in ("%.3f", "percent"))
+    number, share = (st.column_config.NumberColumn(format=f) for f in ("%.3f", _PERCENT))
     look = {"pinball": number, "mae": number, "gain": share, "80 % band holds": share}
     named = rows.with_columns(pl.col("model").map_elements(text.cell, pl.String))
     costs = _costs(data.read(store, "metrics").filter(pl.col("run") == run))
-    table = named.rename({"band": "80 % band holds"}).join(costs, on="model", how="left")
+    table = named.with_columns(pl.col("gain", "band") * 100).rename({"band": "80 % band holds"})
+    table = table.join(costs, on="model", how="left")
     st.dataframe(table, hide_index=True, height="content", column_config=look)
     st.caption("Gain: the share of the best other model's loss that this one saves.")
 
@@ -93,9 +95,10 @@ def _where(rows: pl.DataFrame, models: list[str]) -> None:
     look = {
         "ours": st.column_config.NumberColumn(f"loss of {models[0]}", format="%.3f"),
         "rival": st.column_config.TextColumn("best rival"),
-        "gain": st.column_config.NumberColumn("gain on it", format="percent"),
+        "gain": st.column_config.NumberColumn("gain on it", format=_PERCENT),
     }
-    st.dataframe(rows.with_columns(names), hide_index=True, column_config=look)
+    shown = rows.with_columns(names, pl.col("gain") * 100)
+    st.dataframe(shown, hide_index=True, column_config=look)
 
 
 def _fans(store: Store) -> None:

@@ -74,12 +74,13 @@ def _metrics(metrics: pl.DataFrame) -> None:
 def beside(metrics: pl.DataFrame) -> list[pl.DataFrame]:
     """Return the newest run's metrics: a row an asset and metric, a column a model, ours first.
 
-    Models that share no metric, as forecasters and detectors, stand in tables of their own.
+    Forecasters and detectors, which share no metric, stand in tables of their own: metrics go
+    together by the first name among their models.
     """
     names = pl.col("asset", "model", "metric").map_elements(text.cell, pl.String)
     newest = metrics.filter(run=metrics["run"].max()).with_columns(names)
-    rows = newest.with_columns(models=pl.col("model").sort().str.join(", ").over("asset", "metric"))
-    return [_pivot(part) for _, part in rows.sort("models").group_by("models", maintain_order=True)]
+    rows = newest.with_columns(first=pl.col("model").min().over("asset", "metric"))
+    return [_pivot(part) for _, part in rows.sort("first").group_by("first", maintain_order=True)]
 
 
 def _pivot(rows: pl.DataFrame) -> pl.DataFrame:

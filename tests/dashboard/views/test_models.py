@@ -14,8 +14,8 @@ def test_models_stand_in_a_row_each_with_their_coverage(build_store, open_page) 
     assert not page.exception
     table = page.dataframe[0].value
     assert list(table["model"]) == ["SSMForecaster", "EWMA"]
-    assert list(table["80 % band holds"]) == pytest.approx([0.8, 0.8])
-    assert table["gain"][0] == pytest.approx(1 - (0.1 * 5 / 4) / 0.15)
+    assert list(table["80 % band holds"]) == pytest.approx([80.0, 80.0])
+    assert table["gain"][0] == pytest.approx(100 * (1 - (0.1 * 5 / 4) / 0.15))
     assert [chart.proto.alt for chart in page.get("vega_lite_chart")][:2] == [
         "Error by step, a line a model",
         "Measured coverage over asked coverage, a line a model",
@@ -27,7 +27,7 @@ def test_the_tag_that_a_rival_forecasts_better_is_named(build_store, open_page) 
     assert any("behind on 2 of 8 tags" in s.value for s in page.subheader)
     worst = page.dataframe[1].value
     assert list(worst["tag"])[:2] == ["VI-101", "VI-101"]
-    assert worst["gain"][0] == pytest.approx(1 - 0.2 / 0.15)
+    assert worst["gain"][0] == pytest.approx(100 * (1 - 0.2 / 0.15))
 
 
 def test_a_forecast_can_be_chosen_by_asset_and_origin(build_store, open_page) -> None:
