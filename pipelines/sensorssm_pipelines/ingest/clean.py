@@ -14,7 +14,7 @@ from sensorssm_pipelines.recipes.parts import Source
 from sensorssm_pipelines.store.rows import as_utc
 
 _NAME = pl.Categorical()
-_TEXT, _CODE, REASON = "text", "code", "reason"
+TEXT, CODE, REASON = "text", "code", "reason"
 
 
 def read_file(file: Path, source: Source, tags: list[str]) -> pl.DataFrame:
@@ -32,18 +32,6 @@ def read_file(file: Path, source: Source, tags: list[str]) -> pl.DataFrame:
     return collect(_typed(long, source), file, whole=True)
 
 
-def to_quarantine(readings: pl.DataFrame, place: str) -> pl.DataFrame:
-    """Return the readings of the file at `place` that have a reason, as rows of quarantine."""
-    return readings.filter(pl.col(REASON).is_not_null()).select(
-        pl.col(ASSET, TAG).cast(pl.String),
-        TIME,
-        pl.col(_TEXT).alias(VALUE),
-        pl.col(_CODE).alias(QUALITY),
-        REASON,
-        pl.format("{}:{}", pl.lit(place), ROW).alias("source"),
-    )
-
-
 def _typed(long: pl.LazyFrame, source: Source) -> pl.LazyFrame:
     schema = long.collect_schema()
     text = pl.col(VALUE).cast(pl.String)
@@ -51,8 +39,8 @@ def _typed(long: pl.LazyFrame, source: Source) -> pl.LazyFrame:
         utc_time(TIME, schema[TIME], source.time_format, source.time_zone),
         _number(schema[VALUE], source.decimal_comma),
         quality_class(pl.col(QUALITY), source.quality or "none").alias(QUALITY),
-        text.alias(_TEXT),
-        pl.col(QUALITY).cast(pl.String).alias(_CODE),
+        text.alias(TEXT),
+        pl.col(QUALITY).cast(pl.String).alias(CODE),
     ).with_columns(_reason(source).alias(REASON))
     unusable = pl.col(REASON).is_not_null()
     return judged.select(
@@ -61,8 +49,8 @@ def _typed(long: pl.LazyFrame, source: Source) -> pl.LazyFrame:
         VALUE,
         QUALITY,
         pl.col(ROW).cast(pl.UInt32),
-        pl.when(unusable).then(_TEXT).alias(_TEXT),
-        pl.when(unusable).then(_CODE).alias(_CODE),
+        pl.when(unusable).then(TEXT).alias(TEXT),
+        pl.when(unusable).then(CODE).alias(CODE),
         pl.col(REASON).cast(_NAME),
     )
 
@@ -79,7 +67,7 @@ def _number(dtype: pl.DataType, decimal_comma: bool) -> pl.Expr:
 def _reason(source: Source) -> pl.Expr:
     """Return why a reading cannot be used, null when it can; the first that fits counts."""
     time, value, quality = pl.col(TIME), pl.col(VALUE), pl.col(QUALITY)
-    empty = pl.col(_TEXT).is_null() | (pl.col(_TEXT).str.strip_chars() == "")
+    empty = pl.col(TEXT).is_null() | (pl.col(TEXT).str.strip_chars() == "")
     return (
         pl.when(pl.col(ASSET).is_null() | (pl.col(ASSET) == ""))
         .then(pl.lit("no asset"))

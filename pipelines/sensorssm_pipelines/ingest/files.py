@@ -197,7 +197,10 @@ def _require(name: str, schema: pl.Schema, file: Path) -> None:
     if name not in schema:
         found = [column for column in schema if column != ROW]
         near = get_close_matches(name, found, n=1)
+        marks = [mark for mark in ";\t|," if len(found) == 1 and mark in found[0]]
         hint = f" Did you mean {near[0]!r}?" if near else ""
+        if marks:
+            hint = f" Its columns seem to be separated by {marks[0]!r}: set separator."
         raise DataError(
             f"{file} has no column {name!r}.{hint} It has {_listed(found)}. "
             "Name its columns in the recipe."

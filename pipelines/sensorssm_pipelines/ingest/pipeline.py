@@ -10,11 +10,18 @@ import polars as pl
 
 from sensorssm.errors import DataError, UnknownTagError
 from sensorssm.names import ASSET, TAG, TIME, UNIT, VALUE
-from sensorssm_pipelines.ingest.clean import REASON, read_file, to_quarantine
+from sensorssm_pipelines.ingest.clean import REASON, read_file
 from sensorssm_pipelines.ingest.files import find_files, place_of
 from sensorssm_pipelines.ingest.grid import labels_to_grid, to_grid
 from sensorssm_pipelines.ingest.labels import read_labels
-from sensorssm_pipelines.ingest.series import FILE, SERIES, convert, deduplicate, foreign_units
+from sensorssm_pipelines.ingest.quarantine import (
+    FOREIGN_UNIT,
+    OUT_OF_RANGE,
+    nothing_usable,
+    set_aside,
+    to_quarantine,
+)
+from sensorssm_pipelines.ingest.series import FILE, SERIES, convert, deduplicate, in_range
 from sensorssm_pipelines.recipes.parts import Recipe, Source, Tag
 from sensorssm_pipelines.store.history import folder_name
 from sensorssm_pipelines.store.schema import LABELS
@@ -67,10 +74,10 @@ def ingest(recipe: Recipe, progress: Callable[[str, int, int], None] | None = No
     """
     files = _files(recipe)
     listed = [tag.name for tag in recipe.tags]
-    parts, set_aside, labels = [], [], []
+    parts, quarantine, labels = [], [], []
     for number, (source, file, place) in enumerate(files):
         readings = read_file(file, source, listed)
-        set_aside.append(to_quarantine(_listed_only(readings, listed), place))
+        quarantine.append(to_quarantine(_listed_only(readings, listed), place))
         parts.append(
             readings.drop("text", "code").with_columns(pl.lit(number, pl.UInt32).alias(FILE))
         )
@@ -83,8 +90,13 @@ def ingest(recipe: Recipe, progress: Callable[[str, int, int], None] | None = No
     _check_assets(raw)
     kept = _listed_only(raw, listed)
     usable, foreign = convert(kept.filter(pl.col(REASON).is_null()), recipe.tags)
-    set_aside.append(foreign_units(foreign, [place for _, _, place in files]))
-    return _finish(recipe, raw.height, kept.height, usable, pl.concat(set_aside), labels)
+    usable, broken = in_range(usable, recipe.tags)
+    places = [place for _, _, place in files]
+    quarantine += [
+        set_aside(foreign, FOREIGN_UNIT, places),
+        set_aside(broken, OUT_OF_RANGE, places),
+    ]
+    return _finish(recipe, raw.height, kept.height, usable, pl.concat(quarantine), labels)
 
 
 def _files(recipe: Recipe) -> list[tuple[Source, Path, str]]:
@@ -106,11 +118,7 @@ def _finish(
     labels: Iterable[pl.DataFrame],
 ) -> Ingested:
     if usable.is_empty():
-        worst = quarantine[REASON].mode().sort().head(1).to_list()
-        why = (
-            f"all {listed} were set aside, most for: {worst[0]}" if worst else "the files hold none"
-        )
-        raise DataError(f"no usable reading for recipe {recipe.name!r}: {why}. Check the source.")
+        raise nothing_usable(recipe.name, listed, quarantine)
     units = usable.group_by(*SERIES).agg(pl.col(UNIT).drop_nulls().first())
     unique = deduplicate(usable)
     grid = to_grid(unique, recipe.grid.step)

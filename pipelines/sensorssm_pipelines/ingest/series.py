@@ -5,8 +5,6 @@ from __future__ import annotations
 import polars as pl
 
 from sensorssm.names import ASSET, QUALITY, TAG, TIME, UNIT, VALUE, Quality
-from sensorssm_pipelines.ingest.clean import REASON
-from sensorssm_pipelines.ingest.files import ROW
 from sensorssm_pipelines.ingest.units import conversions
 from sensorssm_pipelines.recipes.parts import Tag
 
@@ -42,19 +40,22 @@ def convert(readings: pl.DataFrame, tags: list[Tag]) -> tuple[pl.DataFrame, pl.D
     return converted.select(readings.columns), joined.filter(is_foreign).select(readings.columns)
 
 
-def foreign_units(readings: pl.DataFrame, places: list[str]) -> pl.DataFrame:
-    """Return readings whose unit is of another quantity, as rows of the quarantine table."""
-    names = pl.col(FILE).replace_strict(dict(enumerate(places)), return_dtype=pl.String)
-    return readings.select(
-        pl.col(*SERIES).cast(pl.String),
-        TIME,
-        pl.col(VALUE).cast(pl.String),
-        pl.col(QUALITY).cast(pl.String),
-        pl.format("unit {} is not the tag's", pl.col(UNIT).cast(pl.String))
-        .cast(pl.Categorical)
-        .alias(REASON),
-        pl.format("{}:{}", names, ROW).alias("source"),
-    )
+def in_range(readings: pl.DataFrame, tags: list[Tag]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the readings that their tag's transmitter can give, and those that it cannot.
+
+    A broken wire reads as a number: -9999, or a value far below the range. Limits are in the tag's
+    unit; a tag without limits can read anything.
+    """
+    limits = [(tag.name, tag.low, tag.high) for tag in tags if (tag.low, tag.high) != (None, None)]
+    if not limits:
+        return readings, readings.clear()
+    schema = {TAG: pl.Categorical(), "low": pl.Float64, "high": pl.Float64}
+    table = pl.DataFrame(limits, schema=schema, orient="row")
+    joined = readings.join(table, on=TAG, how="left", maintain_order="left")
+    is_out = (pl.col(VALUE) < pl.col("low")) | (pl.col(VALUE) > pl.col("high"))
+    is_out = is_out.fill_null(False)
+    kept, out = joined.filter(~is_out), joined.filter(is_out)
+    return kept.select(readings.columns), out.select(readings.columns)
 
 
 def deduplicate(readings: pl.DataFrame) -> pl.DataFrame:

@@ -275,6 +275,47 @@ def test_units_are_converted_or_set_aside(tmp_path: Path) -> None:
     assert account.rows_in == account.rows_out + account.deduplicated + account.quarantined == 5
 
 
+def test_what_no_transmitter_reads_is_set_aside(tmp_path: Path) -> None:
+    """Limits are in the tag's own unit, after conversion, and belong to the range themselves."""
+    given_units = [("bar", "0"), ("bar", "-9999"), ("kPa", "1000"), ("kPa", "1001"), ("bar", "10")]
+    rows = [
+        ("p", "a", (START + timedelta(minutes=5 * k)).isoformat(), value, "192", unit)
+        for k, (unit, value) in enumerate(given_units)
+    ] + [("p", "b", START.isoformat(), "-9999", "192", "")]
+    tags = '[[tags]]\nname = "a"\nunit = "bar"\nlow = 0\nhigh = 10\n[[tags]]\nname = "b"\n'
+    found = ingest(recipe(write(tmp_path / "h.csv", rows), LONG + tags))
+    assert found.readings.filter(tag="a")["value"].to_list() == [0.0, None, 10.0, None, 10.0]
+    assert found.readings.filter(tag="b")["value"].drop_nulls().to_list() == [-9999.0]
+    assert found.quarantine["reason"].to_list() == ["outside the tag's range"] * 2
+    assert found.quarantine["source"].to_list() == ["h.csv:2", "h.csv:4"]
+    account = found.account
+    assert account.rows_in == account.rows_out + account.deduplicated + account.quarantined == 6
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("p,a,1767225600000,1,192,bar", r"first in h\.csv:1\)\. Set time_format"),
+        ('p,a,2026-01-01T00:00:00Z,"1,5",192,bar', "Check decimal_comma"),
+        ("p,a,2026-01-01T00:00:00Z,1,7000,bar", "Check quality"),
+        ("p,a,1960-01-01T00:00:00Z,1,192,bar", "Check time_format"),
+        ("p,a,2026-01-01T00:00:00Z,1,0,bar", "Check the source"),
+    ],
+)
+def test_where_nothing_is_left_the_setting_to_look_at_is_named(
+    tmp_path: Path, row: str, words: str
+) -> None:
+    (tmp_path / "h.csv").write_text(f"asset,tag,time,value,quality,unit\n{row}\n")
+    with pytest.raises(DataError, match=words):
+        ingest(recipe(tmp_path / "h.csv"))
+
+
+def test_a_wrong_separator_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "h.csv").write_text("asset;tag;time;value\np;a;2026-01-01T00:00:00Z;1\n")
+    with pytest.raises(DataError, match="separated by ';': set separator"):
+        ingest(recipe(tmp_path / "h.csv"))
+
+
 def test_the_quarantine_names_the_file_and_row(tmp_path: Path) -> None:
     rows = [
         ("p", "a", START.isoformat(), "1", "192", "bar"),
