@@ -17,7 +17,7 @@ from sensorssm.estimators.stream import AssetState, ForecastModel, context_of
 from sensorssm.models.linear import continued
 from sensorssm.models.memory import plan_memory
 from sensorssm.scoring.conformal import Conformal, fit_offsets
-from sensorssm.scoring.dispersion import fit_dispersion
+from sensorssm.scoring.dispersion_fit import fit_dispersion
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -118,7 +118,7 @@ def _level_and_scale(values: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def _calibrate(best: Attempt, residual: FloatArray, horizon: int) -> Conformal:
     """Return the quantiles of held-back residuals (k, H', M), grown on to `horizon`."""
-    context, fitted = context_of(best.seen), residual.shape[1]
+    context, fitted = context_of(best.seen, best.linear), residual.shape[1]
     told = best.told + (best.residual - residual)
     residual, told = (since_reading(part, context.waited) for part in (residual, told))
     horizons = sum(float(np.ptp(rows)) for rows in best.kept if len(rows)) / fitted

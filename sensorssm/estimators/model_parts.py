@@ -14,7 +14,7 @@ from sensorssm.estimators.stream import ForecastModel
 from sensorssm.models.linear import LinearForecast
 from sensorssm.models.memory import Gate, Memory
 from sensorssm.scoring.conformal import LEVELS, Conformal
-from sensorssm.scoring.dispersion import Dispersion
+from sensorssm.scoring.dispersion import WAYS, Dispersion
 
 MOST_SLOTS = 10_000_000  # of one ring: a hostile file must not ask for all the memory
 DISPERSION = tuple(field.name for field in fields(Dispersion))
@@ -107,9 +107,9 @@ def _dispersion_shapes(
     return {
         "dispersion.floor": (tags, spreads),
         "dispersion.way": (tags,),
-        "dispersion.usual": (tags, spreads + 2),
+        "dispersion.usual": (tags, spreads + WAYS),
         "dispersion.typical": (tags, len(knots)),
-        "dispersion.weights": (tags, spreads + 2),
+        "dispersion.weights": (tags, spreads + WAYS),
         "dispersion.tilt": (tags,),
     }
 

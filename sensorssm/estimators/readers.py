@@ -12,12 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from sensorssm.errors import ConfigError, ShapeError
 from sensorssm.estimators.assets import AssetRows
 from sensorssm.estimators.base import under
-from sensorssm.estimators.covariates import KnownFuture
+from sensorssm.estimators.covariates import KnownFuture, Told
 from sensorssm.estimators.known_inputs import KnownInputs
 from sensorssm.estimators.stream import (
     AssetState,
     ForecastModel,
     ForecastStream,
+    Seen,
     check_horizon,
     steps_of,
 )
@@ -124,12 +125,14 @@ class FutureReader:
         self, record: AssetRows, rows: IntArray, steps: int, levels: FloatArray | None
     ) -> Iterator[FloatArray]:
         """Yield the forecasts after increasing `rows` of a record read from its start, in pieces."""
-        told, plain = self.known.along(record, rows, steps), Reader(self.model)
-        point = np.concatenate([*plain.along(record, rows, steps, None)])
+        told = self.known.along(record, rows, steps)
         if levels is None:
-            yield told.point(point)
+            plain = Reader(self.model).along(record, rows, steps, None)
+            yield told.point(np.concatenate([*plain]))
         else:
-            yield told.fan(point, np.concatenate([*plain.along(record, rows, steps, levels)]))
+            state = self.model.start()
+            seen = self.model.advance(record.values, record.elapsed, state, rows)
+            yield self._fan(told, seen, steps, levels)
 
     def ahead(
         self,
@@ -139,12 +142,16 @@ class FutureReader:
         quantiles: ArrayLike | None,
     ) -> FloatArray:
         """Return the forecast (H, M[, Q]) after a state, by the inputs (*, K) that come next."""
-        steps, plain = check_horizon(horizon, self.model.linear.horizon), Reader(self.model)
-        told = self.known.ahead(state.inputs, future, steps)
-        point = plain.ahead(state.readings, None, steps, None)[None]
+        steps = check_horizon(horizon, self.model.linear.horizon)
+        told, seen = self.known.ahead(state.inputs, future, steps), self.model.look(state.readings)
         if quantiles is None:
-            return told.point(point)[0]
-        return told.fan(point, plain.ahead(state.readings, None, steps, quantiles)[None])[0]
+            return told.point(self.model.forecast(seen, steps, None))[0]
+        return self._fan(told, seen, steps, quantiles)[0]
+
+    def _fan(self, told: Told, seen: Seen, steps: int, levels: ArrayLike) -> FloatArray:
+        """Return the quantiles (k, steps, M, Q) of what is seen, as a known future moves them."""
+        point = self.model.forecast(seen, steps, None)
+        return told.fan(point, self.model.forecast(seen, steps, levels))
 
     def inputs(self, table: Any) -> KnownInputs | None:
         """Return a table of known inputs, with the fitted columns."""

@@ -109,7 +109,12 @@ class ForecastModel:
                 steps = self.conformal.dispersion.knots - 1
                 points += self.correction.at(coefficients, steps)
             width = self.conformal.advance(
-                values[cut], features.slot, points, context_of(features), state.tracker, inside
+                values[cut],
+                features.slot,
+                points,
+                context_of(features, self.linear),
+                state.tracker,
+                inside,
             )
             parts.append(Seen(features.at(inside), width, coefficients[inside]))
         return _join(parts) if len(parts) > 1 else parts[0]
@@ -160,7 +165,9 @@ class ForecastModel:
         if quantiles is None:
             return point
         levels = check_levels(quantiles)
-        return self.conformal.quantiles(point, context_of(seen.features), seen.width, levels)
+        return self.conformal.quantiles(
+            point, context_of(seen.features, self.linear), seen.width, levels
+        )
 
     def _cuts(
         self, values: FloatArray, rows: IntArray, horizon: int = 0
@@ -184,9 +191,10 @@ class ForecastModel:
         return self.correction.read(features, values, self.path(features), state.selective)
 
 
-def context_of(features: Features) -> Context:
+def context_of(features: Features, linear: LinearForecast) -> Context:
     """Return what calibration knows of the rows beside their forecasts."""
-    last = features.recent[:, :, -1]
+    season = linear.seasons[0] if linear.seasons else 1
+    last = features.recent[:, :, -season:]
     return Context(features.level, last, features.spread, features.waited)
 
 

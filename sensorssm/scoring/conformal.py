@@ -26,7 +26,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sensorssm.errors import ConfigError
-from sensorssm.scoring.dispersion import Context, Dispersion, between_knots, between_known
+from sensorssm.scoring.dispersion import Context, Dispersion, between_knots
+from sensorssm.scoring.dispersion_fit import between_known
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -147,7 +148,8 @@ class Conformal:
 
         `width` is (k, M, K), `levels` (Q,). The steps that were waited count as steps ahead.
         """
-        steps = context.waited[:, None].astype(np.int64) + np.arange(1, point.shape[1] + 1)[:, None]
+        ahead = np.arange(1, point.shape[1] + 1)[:, None]
+        steps = context.waited[:, None].astype(np.int64) + ahead
         steps = np.minimum(steps, self.offsets.shape[1])
         middle, scale = self.dispersion.at_steps(point, context, steps)
         out = self._offsets_at(steps, width, levels)

@@ -13,7 +13,7 @@ from sensorssm.scoring.conformal import (
     check_levels,
     fit_offsets,
 )
-from sensorssm.scoring.dispersion import Context, Dispersion, knots_of
+from sensorssm.scoring.dispersion import WAYS, Context, Dispersion, knots_of
 
 HORIZON = 6
 
@@ -21,7 +21,7 @@ HORIZON = 6
 def plain_dispersion(tags: int) -> Dispersion:
     """Return a scale of 1 and a middle at the point, whatever the context."""
     knots = knots_of(HORIZON)
-    none, weights = np.zeros(tags), np.zeros((tags, 3))
+    none, weights = np.zeros(tags), np.zeros((tags, 1 + WAYS))
     size = np.zeros((tags, len(knots)))
     return Dispersion(knots, np.ones((tags, 1)), none + 1.0, weights, size, weights, none)
 
@@ -29,7 +29,8 @@ def plain_dispersion(tags: int) -> Dispersion:
 def context(rows: int, waited: np.ndarray | None = None) -> Context:
     """Return a context of two tags that says nothing."""
     none = np.zeros((rows, 2))
-    return Context(none, none, np.ones((rows, 2, 1)), none if waited is None else waited)
+    waited = none if waited is None else waited
+    return Context(none, none[:, :, None], np.ones((rows, 2, 1)), waited)
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def advance(conformal: Conformal, values: np.ndarray, slots: np.ndarray | None =
         values,
         slots,
         np.zeros((rows, tags, knots)),
-        Context(values, values, np.ones((rows, tags, 1)), values),
+        Context(values, values[:, :, None], np.ones((rows, tags, 1)), values),
         conformal.init_state(),
         np.arange(rows),
     )

@@ -7,12 +7,10 @@ import pytest
 from scipy.optimize import minimize
 
 from sensorssm.scoring.conformal import fit_offsets
-from sensorssm.scoring.dispersion import (
+from sensorssm.scoring.dispersion import Context, Dispersion, Spread
+from sensorssm.scoring.dispersion_fit import (
     PENALTY,
     WILDEST,
-    Context,
-    Dispersion,
-    Spread,
     _least_absolute,
     _likeliest,
     fit_dispersion,
@@ -23,9 +21,10 @@ ROWS = 3000
 
 
 def context(rows: int, spread: np.ndarray | None = None) -> Context:
-    """Return origins of one tag, whose level and last reading are 0."""
+    """Return origins of one tag, whose level and last readings are 0."""
     none = np.zeros((rows, 1))
-    return Context(none, none, np.ones((rows, 1, 1)) if spread is None else spread, none)
+    spread = np.ones((rows, 1, 1)) if spread is None else spread
+    return Context(none, none[:, :, None], spread, none)
 
 
 def fitted(residual: np.ndarray, point: np.ndarray, at: Context) -> tuple[Dispersion, Spread]:
@@ -57,6 +56,20 @@ def test_the_scale_follows_the_way_of_the_forecast(rng: np.random.Generator) -> 
     said = fitted(residual, point, context(ROWS))[1]
 
     assert slope(np.abs(point), said.scale) == pytest.approx(0.9, abs=0.1)
+
+
+def test_the_scale_follows_the_way_from_the_same_step_of_last_season(
+    rng: np.random.Generator,
+) -> None:
+    """A forecast that is far from what the last season says for its step is less sure."""
+    season = rng.uniform(-1, 1, (ROWS, 1, 4))
+    at = context(ROWS)._replace(season=season)
+    point = rng.uniform(-1, 1, (ROWS, HORIZON, 1))
+    far = np.abs(point[:, :, 0] - season[:, 0, np.arange(HORIZON) % 4])
+    residual = np.exp(far[..., None]) * rng.standard_normal(point.shape)
+
+    said = fitted(residual, point, at)[1]
+    assert slope(far, said.scale[..., 0]) == pytest.approx(0.9, abs=0.1)
 
 
 def test_the_middle_is_where_half_lies_on_each_side(rng: np.random.Generator) -> None:
