@@ -17,6 +17,7 @@ JOURNAL: Final = {
     "asset": st.column_config.TextColumn(width=90),
     "lasted": st.column_config.TextColumn(width=95),
     "peak": st.column_config.NumberColumn("peak score", format="%.2f", width=85),
+    "it was": st.column_config.TextColumn(width=95),
     "message": st.column_config.TextColumn(width=780),  # px; a whole sentence or two
 }
 

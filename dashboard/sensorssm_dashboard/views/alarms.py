@@ -12,6 +12,7 @@ from sensorssm_dashboard import data, health, links, live, palette, say, text
 from sensorssm_dashboard.charts.alarms import timeline
 from sensorssm_dashboard.choose import around
 from sensorssm_dashboard.journal import JOURNAL, journal
+from sensorssm_pipelines.alarms import alarm_load
 from sensorssm_pipelines.store import Store
 
 _ROWS: Final = 20  # alarms with a button of their own; in a flood the rest stand in the journal
@@ -35,6 +36,7 @@ def _body(store: Store) -> None:
     _counts(alarms)
     _timeline(store, alarms)
     _to_acknowledge(store, health.waiting(alarms))
+    _load(store, alarms)
     _journal(store, alarms)
 
 
@@ -89,6 +91,28 @@ def _alarm(alarm: Mapping[str, Any]) -> None:
         f":gray[{text.instant(alarm['opened'])} · {lasted} · first tag "
         f"{text.plain(alarm['first_tag'] or 'unknown')} · peak {text.number(alarm['peak_score'])}]",
         width="stretch",
+    )
+
+
+def _load(store: Store, alarms: pl.DataFrame) -> None:
+    """Draw how many alarms people have to bear, in the words of ISA-18.2."""
+    covered = data.covered(store)
+    if covered is None:
+        return
+    load = alarm_load(alarms, *covered)
+    worst = text.plain(load.worst or "none")
+    st.subheader("Load on people")
+    with st.container(horizontal=True):
+        for name, value, meaning in (
+            ("Alarms a day", text.number(load.per_day), "opened, over all assets"),
+            ("Most in 10 min", f"{load.most:,}", "opened; more than 10 nobody can read"),
+            ("Time in flood", text.percent(load.flood), "ten minutes with more than 10 alarms"),
+            ("Longer than a day", f"{load.standing:,}", "stood so long, or still do"),
+            ("Back within an hour", f"{load.repeats:,}", "of the last one of the same asset"),
+        ):
+            st.metric(name, value, border=True, help=meaning)
+    st.caption(
+        f"{text.span(*covered)}. Most alarms came from {worst}: {text.percent(load.worst_share)}."
     )
 
 

@@ -21,7 +21,7 @@ from sensorssm_pipelines.store import Store
 FloatArray = NDArray[np.float64]
 
 #: What is kept of each model's judgement.
-METRICS = ("mse", "mae", "mase", "pinball", "coverage")
+METRICS = ("mse", "mae", "mase", "pinball", "crps", "coverage", "calibration_error")
 MODEL = "SSMForecaster"
 BASELINES = ("SeasonalNaive", "EWMA")
 

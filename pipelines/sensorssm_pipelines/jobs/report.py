@@ -20,6 +20,17 @@ from sensorssm_pipelines.jobs.score import ScoreReport
 from sensorssm_pipelines.periods import minutes_text
 from sensorssm_pipelines.store import Store
 
+#: Of forecasts, in the order of the table: heading and form.
+_ERRORS = {
+    "mase": ("MASE", ".3f"),
+    "pinball": ("pinball", ".3f"),
+    "crps": ("CRPS", ".3f"),
+    "mse": ("MSE", ".3f"),
+    "mae": ("MAE", ".3f"),
+    "coverage": ("in 80 % band", ".1%"),
+    "calibration_error": ("off", ".3f"),
+}
+
 
 @dataclass(frozen=True)
 class RunReport:
@@ -110,17 +121,20 @@ def backtest_text(report: BacktestReport) -> str:
     rows = [
         [
             model + (f" at {horizon}" if len(report.horizons) > 1 else ""),
-            *(f"{report.mean(model, m, horizon):.3f}" for m in ("mase", "pinball", "mse", "mae")),
-            f"{report.mean(model, 'coverage', horizon):.1%}",
+            *(
+                format(report.mean(model, name, horizon), form)
+                for name, (_, form) in _ERRORS.items()
+            ),
         ]
         for horizon in report.horizons
         for model in (MODEL, *BASELINES)
     ]
-    head = ["forecast", "MASE", "pinball", "MSE", "MAE", "in 80 % band"]
+    head = ["forecast", *(heading for heading, _ in _ERRORS.values())]
     steps = " or ".join(map(str, report.horizons))
     title = (
         f"Forecasts of {steps} steps from {report.origins:,} origins (errors in spreads of each "
-        "tag: less is better; the band should hold 80 %)"
+        "tag: less is better; the band should hold 80 %, and nine quantiles miss their shares by "
+        "the last column)"
     )
     return f"{title}\n{table(head, rows)}"
 

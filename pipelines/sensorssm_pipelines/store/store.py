@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol, cast
 
 import polars as pl
 
@@ -23,13 +24,44 @@ HISTORY = "history"
 DRAFT = ".draft"
 
 
+def _writer(table: Table) -> Callable[[Store, pl.DataFrame], None]:
+    """Return the method that writes rows of a table."""
+
+    def write(store: Store, frame: pl.DataFrame) -> None:
+        store._write(table, frame)
+
+    return write
+
+
+class _Read(Protocol):
+    """The method that reads rows of a table."""
+
+    def __call__(
+        self, asset: str | None = None, start: Moment = None, end: Moment = None
+    ) -> pl.DataFrame: ...
+
+
+def _reader(table: Table) -> _Read:
+    """Return the method that reads rows of a table."""
+
+    def read(
+        store: Store, asset: str | None = None, start: Moment = None, end: Moment = None
+    ) -> pl.DataFrame:
+        return store._read(table, asset, start, end)
+
+    return cast(_Read, read)
+
+
 class Store:
     """A folder of results: ``results.db`` (SQLite) and ``history/`` (Parquet).
 
     One process writes; any number of processes and threads read meanwhile. Every `write_*` takes
     a Polars frame with the table's columns (a column left out is null) and is idempotent: the
-    same key again replaces the row. Every `read_*` returns the rows of one asset, or of all, with
-    ``start <= time < end``, ordered by key, with times in UTC.
+    same key again replaces the row. But an older time never replaces a newer one in `latest`, what
+    a person acknowledged stays so, and an event that is in the journal is left as it is. Every
+    `read_*` returns the rows of one asset, or of all, with ``start <= time < end``, ordered by key,
+    with times in UTC. Alarms are in a span by the time they opened, labels by the time they
+    started, forecasts by the time they are for; runs belong to no single asset.
 
     Parameters
     ----------
@@ -47,7 +79,6 @@ class Store:
         self.path = Path(path)
         self.read_only = read_only
         self._database = Database(self.path / _DATABASE)
-        self._history = History(self.path / HISTORY)
         if read_only:
             if not self._database.file.exists():
                 raise StoreError(
@@ -111,85 +142,39 @@ class Store:
         """Return whether a draft has landed whose folders are not all in their places."""
         return bool(self._database.landing())
 
-    def write_assets(self, frame: pl.DataFrame) -> None:
-        self._write(self._database, schema.ASSETS, frame)
+    write_assets = _writer(schema.ASSETS)
+    write_tags = _writer(schema.TAGS)
+    write_scores = _writer(schema.SCORES)
+    write_latest = _writer(schema.LATEST)
+    write_alarms = _writer(schema.ALARMS)
+    write_alarm_events = _writer(schema.ALARM_EVENTS)
+    write_labels = _writer(schema.LABELS)
+    write_alarm_labels = _writer(schema.ALARM_LABELS)
+    write_metrics = _writer(schema.METRICS)
+    write_runs = _writer(schema.RUNS)
+    write_heartbeat = _writer(schema.HEARTBEAT)
+    write_readings = _writer(schema.READINGS)
+    write_explanations = _writer(schema.EXPLANATIONS)
+    write_forecasts = _writer(schema.FORECASTS)
+    write_skill = _writer(schema.SKILL)
+    write_calibration = _writer(schema.CALIBRATION)
+    write_quarantine = _writer(schema.QUARANTINE)
 
-    def write_tags(self, frame: pl.DataFrame) -> None:
-        self._write(self._database, schema.TAGS, frame)
-
-    def write_scores(self, frame: pl.DataFrame) -> None:
-        self._write(self._database, schema.SCORES, frame)
-
-    def write_latest(self, frame: pl.DataFrame) -> None:
-        """Set each asset's newest score and state; an older time never replaces a newer one."""
-        self._write(self._database, schema.LATEST, frame)
-
-    def write_alarms(self, frame: pl.DataFrame) -> None:
-        """Open, change or clear alarms; what an operator acknowledged stays acknowledged."""
-        self._write(self._database, schema.ALARMS, frame)
-
-    def write_alarm_events(self, frame: pl.DataFrame) -> None:
-        """Append to the journal of alarms; an event that is there already is left as it is."""
-        self._write(self._database, schema.ALARM_EVENTS, frame)
-
-    def write_labels(self, frame: pl.DataFrame) -> None:
-        self._write(self._database, schema.LABELS, frame)
-
-    def write_alarm_labels(self, frame: pl.DataFrame) -> None:
-        self._write(self._database, schema.ALARM_LABELS, frame)
-
-    def write_metrics(self, frame: pl.DataFrame) -> None:
-        self._write(self._database, schema.METRICS, frame)
-
-    def write_runs(self, frame: pl.DataFrame) -> None:
-        self._write(self._database, schema.RUNS, frame)
-
-    def write_heartbeat(self, frame: pl.DataFrame) -> None:
-        self._write(self._database, schema.HEARTBEAT, frame)
-
-    def write_readings(self, frame: pl.DataFrame) -> None:
-        self._write(self._history, schema.READINGS, frame)
-
-    def write_explanations(self, frame: pl.DataFrame) -> None:
-        self._write(self._history, schema.EXPLANATIONS, frame)
-
-    def write_forecasts(self, frame: pl.DataFrame) -> None:
-        self._write(self._history, schema.FORECASTS, frame)
-
-    def write_skill(self, frame: pl.DataFrame) -> None:
-        self._write(self._history, schema.SKILL, frame)
-
-    def write_calibration(self, frame: pl.DataFrame) -> None:
-        self._write(self._history, schema.CALIBRATION, frame)
-
-    def write_quarantine(self, frame: pl.DataFrame) -> None:
-        self._write(self._history, schema.QUARANTINE, frame)
-
-    def read_assets(
-        self, asset: str | None = None, start: Moment = None, end: Moment = None
-    ) -> pl.DataFrame:
-        return self._database.read(schema.ASSETS, asset, start, end)
-
-    def read_tags(
-        self, asset: str | None = None, start: Moment = None, end: Moment = None
-    ) -> pl.DataFrame:
-        return self._database.read(schema.TAGS, asset, start, end)
-
-    def read_scores(
-        self, asset: str | None = None, start: Moment = None, end: Moment = None
-    ) -> pl.DataFrame:
-        return self._database.read(schema.SCORES, asset, start, end)
-
-    def read_latest(
-        self, asset: str | None = None, start: Moment = None, end: Moment = None
-    ) -> pl.DataFrame:
-        return self._database.read(schema.LATEST, asset, start, end)
-
-    def read_alarms(
-        self, asset: str | None = None, start: Moment = None, end: Moment = None
-    ) -> pl.DataFrame:
-        """Return alarms by the time they opened."""
-        return self._database.read(schema.ALARMS, asset, start, end)
+    read_assets = _reader(schema.ASSETS)
+    read_tags = _reader(schema.TAGS)
+    read_scores = _reader(schema.SCORES)
+    read_latest = _reader(schema.LATEST)
+    read_alarms = _reader(schema.ALARMS)
+    read_labels = _reader(schema.LABELS)
+    read_metrics = _reader(schema.METRICS)
+    read_runs = _reader(schema.RUNS)
+    read_heartbeat = _reader(schema.HEARTBEAT)
+    read_readings = _reader(schema.READINGS)
+    read_explanations = _reader(schema.EXPLANATIONS)
+    read_forecasts = _reader(schema.FORECASTS)
+    read_skill = _reader(schema.SKILL)
+    read_calibration = _reader(schema.CALIBRATION)
+    read_quarantine = _reader(schema.QUARANTINE)
 
     def read_alarm_events(
         self, asset: str | None = None, start: Moment = None, end: Moment = None
@@ -201,12 +186,6 @@ class Store:
             events if alarms is None else events.filter(pl.col("alarm_id").is_in(alarms.implode()))
         )
 
-    def read_labels(
-        self, asset: str | None = None, start: Moment = None, end: Moment = None
-    ) -> pl.DataFrame:
-        """Return labelled spans by the time they started."""
-        return self._database.read(schema.LABELS, asset, start, end)
-
     def read_alarm_labels(
         self, asset: str | None = None, start: Moment = None, end: Moment = None
     ) -> pl.DataFrame:
@@ -216,70 +195,22 @@ class Store:
         joined = said.join(since, on="alarm_id", how="left", maintain_order="left")
         return joined.with_columns(pl.coalesce("ended", "since").alias("ended")).drop("since")
 
-    def read_metrics(
-        self, asset: str | None = None, start: Moment = None, end: Moment = None
-    ) -> pl.DataFrame:
-        return self._database.read(schema.METRICS, asset, start, end)
-
-    def read_runs(
-        self, asset: str | None = None, start: Moment = None, end: Moment = None
-    ) -> pl.DataFrame:
-        """Return the runs by the time they started; a run belongs to no single asset."""
-        return self._database.read(schema.RUNS, asset, start, end)
-
-    def read_heartbeat(
-        self, asset: str | None = None, start: Moment = None, end: Moment = None
-    ) -> pl.DataFrame:
-        return self._database.read(schema.HEARTBEAT, asset, start, end)
-
-    def read_readings(
-        self, asset: str | None = None, start: Moment = None, end: Moment = None
-    ) -> pl.DataFrame:
-        return self._read_history(schema.READINGS, asset, start, end)
-
-    def read_explanations(
-        self, asset: str | None = None, start: Moment = None, end: Moment = None
-    ) -> pl.DataFrame:
-        return self._read_history(schema.EXPLANATIONS, asset, start, end)
-
-    def read_forecasts(
-        self, asset: str | None = None, start: Moment = None, end: Moment = None
-    ) -> pl.DataFrame:
-        """Return forecasts by the time they are for."""
-        return self._read_history(schema.FORECASTS, asset, start, end)
-
-    def read_skill(
-        self, asset: str | None = None, start: Moment = None, end: Moment = None
-    ) -> pl.DataFrame:
-        """Return the errors of judged forecasts by step; they belong to no single time."""
-        return self._read_history(schema.SKILL, asset, start, end)
-
-    def read_calibration(
-        self, asset: str | None = None, start: Moment = None, end: Moment = None
-    ) -> pl.DataFrame:
-        """Return the share of readings at or below each judged quantile."""
-        return self._read_history(schema.CALIBRATION, asset, start, end)
-
-    def read_quarantine(
-        self, asset: str | None = None, start: Moment = None, end: Moment = None
-    ) -> pl.DataFrame:
-        return self._read_history(schema.QUARANTINE, asset, start, end)
-
-    def _write(self, part: Database | History, table: Table, frame: pl.DataFrame) -> None:
+    def _write(self, table: Table, frame: pl.DataFrame) -> None:
         self._refuse_if_read_only()
-        if part is self._history:
+        if table in schema.HISTORY:
             self.land()
-        part.write(table, frame)
+            History(self.path / HISTORY).write(table, frame)
+        else:
+            self._database.write(table, frame)
 
-    def _read_history(
-        self, table: Table, asset: str | None, start: Moment, end: Moment
-    ) -> pl.DataFrame:
-        """Return rows of a table in Parquet, all of them from before a job landed or all from after."""
-        while True:
+    def _read(self, table: Table, asset: str | None, start: Moment, end: Moment) -> pl.DataFrame:
+        """Return rows of a table, all of them from before a job landed or all from after."""
+        while table in schema.HISTORY:
             place = self._place(table)
             rows = History(place[0]).read(table, asset, start, end)
             if self._place(table) == place:
                 return rows
+        return self._database.read(table, asset, start, end)
 
     def _place(self, table: Table) -> tuple[Path, int | None]:
         """Return where a table's history is, and which folder that is by the system's number.

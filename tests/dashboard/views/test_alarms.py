@@ -25,6 +25,14 @@ def test_the_list_says_what_an_operator_asks(build_store, open_page) -> None:
     assert "2026-01-12 15:20 UTC · lasted 20 h 40 min · first tag TI-101 · peak 2.8" in rows[1]
 
 
+def test_the_load_on_people_is_told(build_store, open_page) -> None:
+    """Two alarms in ten days, of which one has stood for longer than a day."""
+    page = open_page("alarms", build_store())
+    told = {metric.label: metric.value for metric in page.metric}
+    assert (told["Alarms a day"], told["Most in 10 min"]) == ("0.200", "1")
+    assert (told["Longer than a day"], told["Back within an hour"]) == ("1", "0")
+
+
 def test_acknowledging_is_recorded_with_who_and_why(build_store, open_page) -> None:
     """The store has the name, the journal of events the reason, and the page says so."""
     store = build_store()
