@@ -92,7 +92,8 @@ def backtest(
     columns of a table with one row per model: model, origins, mse, mae, mase, pinball, wql, crps,
     coverage (of the outermost two levels), interval (their wanted coverage), calibration_error,
     dm and dm_p (statistic and p-value of `diebold_mariano` against the first model, by each
-    origin's CRPS over `naive_scale`; negative is better than the first, whose own are 0 and 1)
+    origin's CRPS over `naive_scale`; negative is better than the first, whose own are 0 and 1;
+    NaN with a single origin, which proves nothing)
     """
     named = estimators if isinstance(estimators, Mapping) else {_name(estimators): estimators}
     values = next(iter(named.values())).readings(X)
@@ -121,6 +122,8 @@ def backtest(
 
 
 def _versus(loss: FloatArray, first: FloatArray, overlap: int) -> dict[str, float]:
+    if loss is first:
+        return {"dm": 0.0, "dm_p": 1.0}
     if np.isfinite(loss + first).sum() < 2:  # one origin proves nothing
         return {"dm": float("nan"), "dm_p": float("nan")}
     found = diebold_mariano(loss, first, overlap=overlap)

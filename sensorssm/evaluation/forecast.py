@@ -1,7 +1,8 @@
 """Numbers that judge a forecast. Missing targets (NaN) are left out of every one of them.
 
 Shapes: observed and point (..., H, M); quantiles (..., H, M, Q) at levels (Q,), increasing.
-A number that nothing is known for is NaN; no function warns.
+A number that nothing is known for is NaN; no function warns. A forecast that is missing or infinite
+where its target is known is no number to judge: it raises `DataError`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sensorssm.errors import ShapeError
+from sensorssm.errors import DataError, ShapeError
 
 FloatArray = NDArray[np.float64]
 
@@ -96,6 +97,7 @@ def _residual(observed: ArrayLike, point: ArrayLike) -> FloatArray:
     forecast = np.asarray(point, dtype=np.float64)
     if values.shape != forecast.shape:
         raise ShapeError(f"observed {values.shape} and forecast {forecast.shape} differ in shape")
+    _refuse_unknown(forecast[np.isfinite(values)])
     return values - forecast
 
 
@@ -110,7 +112,18 @@ def _misses(
             f"quantiles have shape {found.shape}, wanted {(*values.shape, *wanted.shape)}: "
             "the observed shape, then one per level"
         )
+    _refuse_unknown(found[np.isfinite(values)])
     return wanted, values[..., None] - found
+
+
+def _refuse_unknown(forecast: FloatArray) -> None:
+    """Raise DataError where forecasts of known targets are missing or infinite."""
+    wrong = int(np.count_nonzero(~np.isfinite(forecast)))
+    if wrong:
+        raise DataError(
+            f"{wrong} of {forecast.size} forecasts of known targets are NaN or infinite, wanted "
+            "numbers: left out, they would flatter the model"
+        )
 
 
 def _mean(errors: FloatArray) -> float:

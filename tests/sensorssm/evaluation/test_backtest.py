@@ -81,11 +81,13 @@ def test_rivals_are_tested_against_the_first(readings: np.ndarray) -> None:
 
 
 def test_one_origin_proves_nothing(readings: np.ndarray) -> None:
-    """A single origin is judged, and its comparison is unknown."""
-    model = EWMA(span=5, horizon=8).fit(readings[:200])
-    table = backtest(model, readings, horizon=8, origins=[250])
+    """A single origin is judged; against the first, others are not known to be better."""
+    models = {span: EWMA(span=span, horizon=8).fit(readings[:200]) for span in (5, 20)}
+    table = backtest(models, readings, horizon=8, origins=[250])
 
-    assert np.isnan(table["dm"][0]) and np.isfinite(table["crps"][0])
+    assert np.all(np.isfinite(table["crps"]))
+    np.testing.assert_array_equal(table["dm"], [0.0, np.nan])
+    np.testing.assert_array_equal(table["dm_p"], [1.0, np.nan])
 
 
 def test_origins_leave_room_for_the_horizon() -> None:

@@ -9,9 +9,10 @@ from sklearn.metrics import mean_absolute_error as sk_mae
 from sklearn.metrics import mean_pinball_loss
 from sklearn.metrics import mean_squared_error as sk_mse
 
-from sensorssm.errors import ShapeError
+from sensorssm.errors import DataError, ShapeError
 from sensorssm.evaluation import (
     calibration_error,
+    crps_by_origin,
     crps_from_quantiles,
     interval_coverage,
     mean_absolute_error,
@@ -103,3 +104,18 @@ def test_nothing_known_is_nan_and_shapes_must_agree() -> None:
 def test_a_constant_tag_is_not_divided_by_zero() -> None:
     """A tag that repeats itself exactly has a scale of 1."""
     np.testing.assert_array_equal(naive_scale(np.full((20, 1), 5.0), 3), [1.0])
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_forecast_that_says_nothing_is_refused(wrong: float) -> None:
+    """A missing or infinite forecast is left out only where its target is missing too."""
+    observed, point = np.array([[[1.0], [np.nan]]]), np.array([[[1.0], [wrong]]])
+    fan, levels = np.repeat(point[..., None], 2, axis=-1), (0.1, 0.9)
+
+    assert mean_squared_error(observed, point) == 0.0
+    assert crps_by_origin(observed, fan, levels) == [0.0]
+    for judge in (mean_squared_error, mean_absolute_error):
+        with pytest.raises(DataError, match="1 of 2 forecasts"):
+            judge(np.ones_like(observed), point)
+    with pytest.raises(DataError, match="2 of 4 forecasts"):
+        crps_by_origin(np.ones_like(observed), fan, levels)
