@@ -1,4 +1,4 @@
-"""Settings of networks and of their training: frozen, checked, with unknown keys refused by name."""
+"""Settings of networks and of their training: frozen, checked, unknown keys refused by name."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Pages over the store: which asset needs you, why, and what to do next. No model is loaded here."""
+"""Pages over the store: which asset needs you, why, and what to do next; no model loads here."""

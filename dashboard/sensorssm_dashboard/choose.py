@@ -112,5 +112,5 @@ def span_of(length: str, end: datetime, covered: Span) -> Span:
 
 
 def _next_minute(time: datetime) -> datetime:
-    """Return the start of the following minute: intervals are half open, the last reading counts."""
+    """Return the start of the next minute: intervals are half open, the last reading counts."""
     return time.replace(second=0, microsecond=0) + timedelta(minutes=1)

@@ -34,9 +34,11 @@ class Freshness:
 
 
 def judge(
-    heartbeat: pl.DataFrame, latest: pl.DataFrame, covered: Callable[[], tuple[datetime, datetime] | None],
+    heartbeat: pl.DataFrame,
+    latest: pl.DataFrame,
+    covered: Callable[[], tuple[datetime, datetime] | None],
     now: datetime,
-) -> Freshness:  # fmt: skip
+) -> Freshness:
     """Return how fresh a store is at wall-clock time `now`.
 
     Parameters

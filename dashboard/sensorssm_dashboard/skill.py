@@ -25,7 +25,7 @@ def by_step(skill: pl.DataFrame) -> pl.DataFrame:
 
 
 def by_model(skill: pl.DataFrame, calibration: pl.DataFrame) -> pl.DataFrame:
-    """Return one row a model: pinball, mae, `gain` and how much the 80 % band holds, the best first.
+    """Return a row a model: pinball, mae, `gain` and what the 80 % band holds, the best first.
 
     `gain` is the share of the best rival's pinball loss that is saved; below zero where a rival
     does better.

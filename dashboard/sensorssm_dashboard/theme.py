@@ -14,8 +14,8 @@ MARK: Final = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
 
 _WORDMARK: Final = MARK.replace('viewBox="0 0 32 32"', 'viewBox="0 0 158 32"').replace(
     "</svg>",
-    '<text x="42" y="23" font-family="Source Sans, Helvetica, Arial, sans-serif" font-size="22" textLength="110"'
-    ' font-weight="600" fill="INK">sensorssm</text></svg>',
+    '<text x="42" y="23" font-family="Source Sans, Helvetica, Arial, sans-serif" font-size="22"'
+    ' textLength="110" font-weight="600" fill="INK">sensorssm</text></svg>',
 )
 
 

@@ -55,7 +55,7 @@ class Streams:
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from a snapshot; ModelFileError, and nothing moved, where one of them is damaged."""
+        """Go on from a snapshot; ModelFileError, and nothing moved, where one is damaged."""
         parts = [_under(f"stream/{row}/", arrays) for row in range(len(self._streams))]
         for stream, part in zip(self._streams, parts, strict=True):
             stream.check(part)  # all of them, before any is moved

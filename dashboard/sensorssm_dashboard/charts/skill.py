@@ -1,4 +1,4 @@
-"""How forecasters compare: their error by step, and the coverage they keep against what is asked."""
+"""How forecasters compare: their error by step, and the coverage they keep beside what is asked."""
 
 from __future__ import annotations
 

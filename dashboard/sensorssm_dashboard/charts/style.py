@@ -65,7 +65,7 @@ def category_axis(field: str, title: str | None, sort: Any = None) -> alt.Y:
 
 
 def inside(spans: pl.DataFrame, span: Span) -> pl.DataFrame:
-    """Return the rows ``started``, ``ended`` that meet `span`, cut to it; open ends reach its end."""
+    """Return the rows ``started``, ``ended`` that meet `span`, cut to it; open ones reach its end."""
     start, end = (pl.lit(t).cast(spans.schema["started"]) for t in span)
     return spans.with_columns(ended=pl.col("ended").fill_null(end)).filter(
         (pl.col("started") < end) & (pl.col("ended") > start)

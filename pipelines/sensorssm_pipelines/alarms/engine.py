@@ -192,7 +192,7 @@ def _to_text(value: Any) -> str:
 
 
 def _to_watch(row: dict[str, Any], tags: int) -> _Watch:
-    """Return what was remembered of one asset; ValueError where no engine remembers such a thing."""
+    """Return what was remembered of one asset; ValueError where no engine remembers such."""
     watch = _Watch(**{**row, "alarm": _to_alarm(row["alarm"])})
     counts = (watch.above, watch.below, watch.steps)
     if any(not isinstance(count, int) or count < 0 for count in counts):

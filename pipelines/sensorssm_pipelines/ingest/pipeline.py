@@ -150,7 +150,7 @@ def _listed_only(readings: pl.DataFrame, listed: list[str]) -> pl.DataFrame:
 
 
 def _check_tags(raw: pl.DataFrame, listed: list[str]) -> None:
-    """Raise for a listed tag that no file holds, and for a name that a wide frame keeps for itself."""
+    """Raise for a listed tag that no file holds, and for a name that every frame has."""
     found = raw[TAG].unique().cast(pl.String).drop_nulls().sort().to_list()
     for tag in sorted({TIME, ASSET} & set(found)):
         raise DataError(

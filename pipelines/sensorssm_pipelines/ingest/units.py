@@ -44,7 +44,7 @@ def conversion(found: str, wanted: str) -> tuple[float, float] | None:
 
 
 def conversions(changes: list[tuple[str, str, str]]) -> pl.DataFrame:
-    """Return (tag, unit, wanted, factor, offset) of each change of unit; null factor: there is none."""
+    """Return (tag, unit, wanted, factor, offset) of each change of unit; null: there is none."""
     rows = [(*change, *(conversion(*change[1:]) or (None, None))) for change in changes]
     names = dict.fromkeys(("tag", "unit", "wanted"), pl.String)
     schema = {**names, "factor": pl.Float64, "offset": pl.Float64}

@@ -36,7 +36,7 @@ _TIMED, _WARM = 200, 20
 
 @dataclass(frozen=True)
 class CompareReport:
-    """One row an asset, model and horizon: means of `METRICS` over the origins, `VERSUS`, `COSTS`."""
+    """One row an asset, model and horizon: means of `METRICS` over origins, `VERSUS`, `COSTS`."""
 
     origins: int
     table: pl.DataFrame
@@ -79,7 +79,7 @@ def check_models(names: str) -> tuple[str, ...]:
 def run(
     recipe: Recipe, store: Store, models: Sequence[str], progress: Progress = silent
 ) -> CompareReport | None:
-    """Fit every model on each asset's fit span, one for each horizon, and judge it on the test span.
+    """Fit every model on each asset's fit span, one a horizon, and judge it on the test span.
 
     Without a forecaster in the recipe there is nothing to judge, and no report.
     """

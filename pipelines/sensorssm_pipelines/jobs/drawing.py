@@ -101,7 +101,8 @@ def _place(time: datetime, span: Span) -> float:
 
 def _band(marked: Span, span: Span) -> str:
     left, right = (min(max(_place(time, span), _LEFT), WIDTH) for time in marked)
-    return f'<rect class="fault" x="{left:.1f}" y="0" width="{right - left:.1f}" height="{HEIGHT - _BOTTOM}"/>'
+    size = f'width="{right - left:.1f}" height="{HEIGHT - _BOTTOM}"'
+    return f'<rect class="fault" x="{left:.1f}" y="0" {size}/>'
 
 
 def _rule(at: datetime, span: Span) -> str:

@@ -32,7 +32,8 @@ class IngestReport:
 def run(recipe: Recipe, store: Store, progress: Progress = silent) -> IngestReport:
     """Ingest the sources of a recipe into the store.
 
-    What the store held rests on an older grid and goes, but only once every source was read and all of it is written.
+    What the store held rests on an older grid and goes, but only once every source was read and
+    all of it is written.
     """
     started = perf_counter()
     found = ingest(recipe, progress)

@@ -11,7 +11,7 @@ FloatArray = NDArray[np.float64]
 
 
 def distance_score(values: FloatArray, fitted: int) -> FloatArray:
-    """Return how far the worst tag is from its mean, in spreads of the first `fitted` rows, (n,)."""
+    """Return how far the worst tag is from its mean, in spreads over the `fitted` rows, (n,)."""
     return _worst(np.abs(values - np.nanmean(values[:fitted], axis=0)), values[:fitted])
 
 

@@ -74,8 +74,8 @@ def ingest_text(report: IngestReport) -> str:
     account = report.account
     lines = [
         (
-            f"Ingested {account.rows_in:,} readings of {report.assets} assets in {report.seconds:.1f} s: "
-            f"{report.readings_per_second:,.0f} readings per second"
+            f"Ingested {account.rows_in:,} readings of {report.assets} assets in "
+            f"{report.seconds:.1f} s: {report.readings_per_second:,.0f} readings per second"
         ),
         (
             f"  {account.rows_out:,} used ({account.late:,} had arrived late) + "

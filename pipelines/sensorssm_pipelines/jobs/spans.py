@@ -8,7 +8,8 @@ from datetime import datetime
 import polars as pl
 
 from sensorssm.errors import ConfigError
-from sensorssm_pipelines.recipes.parts import Mark, Split
+from sensorssm_pipelines.recipes.parts import Split
+from sensorssm_pipelines.recipes.values import Mark
 from sensorssm_pipelines.store.rows import as_utc
 
 

@@ -49,7 +49,7 @@ class Database:
                 connection.execute(f"PRAGMA user_version = {_VERSION}")
 
     def check_version(self, *, oldest: int = _VERSION) -> int:
-        """Return the file's schema version (0: no tables yet); StoreError for another than wanted."""
+        """Return the file's schema version, 0 without tables; StoreError for one not wanted."""
         with self._connect(read_only=True) as connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
         if not oldest <= version <= _VERSION:

@@ -64,9 +64,10 @@ class Table:
         names = list(self.columns)
         rest = [name for name in names if name not in self.key]
         update = ", ".join(f"{name} = excluded.{name}" for name in rest)
+        change = f"UPDATE SET {update}" if rest else "NOTHING"
         return (
             f"INSERT INTO {self.name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) "
-            f"ON CONFLICT ({', '.join(self.key)}) DO {f'UPDATE SET {update}' if rest else 'NOTHING'}"
+            f"ON CONFLICT ({', '.join(self.key)}) DO {change}"
         )
 
 

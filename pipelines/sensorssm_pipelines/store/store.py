@@ -127,7 +127,7 @@ class Store:
         self.land()
 
     def land(self) -> None:
-        """Move the folders of a draft that has landed into place, as a killed process may not have."""
+        """Move the folders of a draft that has landed into place, where a kill prevented it."""
         names = self._database.landing()
         for name in names:
             new, old = self.path / DRAFT / name, self.path / name

@@ -9,7 +9,8 @@ import pytest
 
 from sensorssm.evaluation.anomaly import nab_score
 from sensorssm_pipelines.jobs.measures import MEASURES, Judged, measured, written
-from sensorssm_pipelines.recipes.parts import Judge, Measure
+from sensorssm_pipelines.recipes.parts import Judge
+from sensorssm_pipelines.recipes.values import Measure
 
 
 def judged(scores: list[float], faulty: list[int], threshold: float = 3.0) -> Judged:
