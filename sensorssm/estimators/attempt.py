@@ -66,12 +66,15 @@ class Attempt:
         Its absolute errors must surely be less, and its squared ones not more. A spike among the
         targets, which is nobody's fault, counts at most as `FARTHEST` standard deviations.
         """
-        known = np.isfinite(self.residual).any(axis=(1, 2))
-        blocks = np.unique(self.block[known])
+        blocks = np.intersect1d(self._judged(), other._judged())
         horizons = max(len(self.block) / self.lesson.horizon, 1e-3)
         mine, others = self._errors(blocks), other._errors(blocks)
         better = surely_less(others[0], mine[0], horizons, least=0.001)
         return other if better and others[1].sum() <= mine[1].sum() else self
+
+    def _judged(self) -> IntArray:
+        """Return the blocks that hold a known residual."""
+        return np.unique(self.block[np.isfinite(self.residual).any(axis=(1, 2))])
 
     def _errors(self, blocks: IntArray) -> FloatArray:
         """Return mean absolute and mean squared errors, (2, blocks), in standard deviations."""

@@ -23,9 +23,7 @@ IntArray = NDArray[np.int64]
 
 def fit_correction(attempt: Attempt, series: Sequence[Series], seed: int) -> Correction | None:
     """Return a correction of the attempt's forecast, or None where it does not earn its place."""
-    # The mean, not the median: a set point stands still but for its jumps.
-    size = np.nanmean(np.abs(attempt.residual), axis=(0, 1))
-    size = np.maximum(size, 1e-6 * attempt.scale)
+    size = _usual_size(attempt)
     usual = log_spread(attempt.seen.spread, size).mean(axis=0)
     selective = SelectiveResidual(ResidualConfig(), seed)
     correction = Correction(selective, size, usual)
@@ -42,6 +40,16 @@ def fit_correction(attempt: Attempt, series: Sequence[Series], seed: int) -> Cor
         horizon=attempt.lesson.horizon,
     )
     return correction if selective.kept_ else None
+
+
+def _usual_size(attempt: Attempt) -> FloatArray:
+    """Return the mean size (M,) of a tag's held-back residuals, in its unit; its standard deviation
+    where none is known."""
+    size = np.abs(attempt.residual)
+    count = np.isfinite(size).sum(axis=(0, 1))
+    # The mean, not the median: a set point stands still but for its jumps.
+    mean = np.nansum(size, axis=(0, 1)) / np.maximum(count, 1)
+    return np.where(count > 0, np.maximum(mean, 1e-6 * attempt.scale), attempt.scale)
 
 
 def corrected(

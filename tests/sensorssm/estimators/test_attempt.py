@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from sensorssm.estimators.attempt import since_reading
+from sensorssm.estimators.attempt import attempt, since_reading
+from sensorssm.estimators.learning import Lesson, Series
+from sensorssm.models.memory import plan_memory
 
 
 def test_residuals_are_told_by_the_steps_since_the_last_reading() -> None:
@@ -14,3 +18,17 @@ def test_residuals_are_told_by_the_steps_since_the_last_reading() -> None:
 
     np.testing.assert_array_equal(moved[0, :, 0], residual[0, :, 0])
     np.testing.assert_array_equal(moved[0, :, 1], [np.nan, np.nan, 2.0, 4.0])
+
+
+def test_attempts_are_compared_where_both_were_held_back() -> None:
+    """A block of which the other attempt knows nothing, as all its readings are doubted, does not
+    keep it from being better on the rest."""
+    values = np.random.default_rng(0).normal(size=(400, 1))
+    start, scale = np.zeros(1), np.ones(1)
+    lesson = Lesson(plan_memory((), len(values), lags=4), seasons=(), horizon=2, start=start)
+    mine = attempt(lesson, [Series(values, np.ones(len(values)), len(values))], scale)
+    other = replace(mine, residual=0.5 * mine.residual)
+    other.residual[mine.block == mine.block[0]] = np.nan
+
+    assert mine.or_better(other) is other
+    assert other.or_better(mine) is other

@@ -83,3 +83,15 @@ def test_delta_is_told_for_every_row_and_moves_where_the_set_point_jumps(
     moved = np.abs(delta[300:306] - usual) > 6 * around + 1e-6
     assert moved.any(axis=0).mean() > 0.5
     assert fitted["gated"].deltas(X).shape == (400, 0)
+
+
+@pytest.mark.slow
+def test_a_tag_that_fell_silent_takes_no_correction_from_the_others() -> None:
+    """A third tag, of which nothing was held back, leaves the correction of the follower in place."""
+    X = np.column_stack([following(2400, seed=1), np.full(2400, np.nan)])
+    X[:6, 2] = np.arange(6.0)
+    model = SSMForecaster(horizon=HORIZON, season=None, memory="selective")
+    model.fit(X[:1800], X_val=X[1800:])
+
+    assert model.selective_gain_ > 0.05
+    assert np.isfinite(model.forecast(quantiles=(0.1, 0.9))).all()
