@@ -111,10 +111,9 @@ def selective_scan(
         A = A[:, None].expand(-1, B.shape[-1])
     elif not A.is_complex() and A.ndim == 2 and A.shape[1] == 1:
         A = A[:, 0]  # one state: its rate is its channel's
-    delta = delta.expand(u.shape)
     return run_scan(
         u,
-        delta,
+        delta.expand(u.shape) if delta.ndim == 1 else delta,
         A,
         *tensors[3:],
         lengths,

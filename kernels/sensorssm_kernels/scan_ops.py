@@ -7,6 +7,7 @@ which implementation runs is an argument. The gradient of the gradient goes thro
 # pyright: reportCallIssue=false
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 
@@ -47,8 +48,9 @@ def is_watched(tensor: Tensor) -> bool:
     )
 
 
-def _implementation(backend: str, A: Tensor) -> ModuleType:
-    kind = "scan_complex" if A.is_complex() else "scan"
+@cache
+def _implementation(backend: str, is_complex: bool) -> ModuleType:
+    kind = "scan_complex" if is_complex else "scan"
     return import_module(f"sensorssm_kernels.{kind}_{backend}")
 
 
@@ -56,7 +58,7 @@ def _forward(
     u, delta, A, B, C, D_skip, z, delta_bias, initial_state, lengths, cu_seqlens,
     softplus, keep, backend,
 ):  # fmt: skip
-    return _implementation(backend, A).scan_forward(
+    return _implementation(backend, A.is_complex()).scan_forward(
         u, delta, A, B, C, D_skip, z, delta_bias, initial_state, lengths, cu_seqlens, softplus, keep
     )
 
@@ -98,7 +100,7 @@ def scan_backward_op(
     lengths: Tensor | None, cu_seqlens: Tensor | None, softplus: bool, backend: str,
 ) -> list[Tensor]:  # fmt: skip
     """Return the gradients of u .. initial_state; an empty tensor where there was no argument."""
-    grads = _implementation(backend, A).scan_backward(
+    grads = _implementation(backend, A.is_complex()).scan_backward(
         grad_y, grad_state, saved, u, delta, A, B, C, D_skip, z, delta_bias, initial_state,
         lengths, cu_seqlens, softplus,
     )  # fmt: skip
@@ -127,7 +129,7 @@ def _backward(ctx, grad_y, grad_state, _):
             grad_y.contiguous(), grad_state, saved, *tensors, ctx.softplus, ctx.backend
         )
     else:
-        grads = _implementation(ctx.backend, tensors[2]).scan_backward(
+        grads = _implementation(ctx.backend, tensors[2].is_complex()).scan_backward(
             grad_y.contiguous(), grad_state, saved, *tensors, ctx.softplus
         )
     given = [None if x is None else g for x, g in zip(tensors[:9], grads, strict=True)]

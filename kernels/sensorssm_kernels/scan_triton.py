@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -36,7 +37,7 @@ def scan_forward(
 ):
     """Return y, the last state and the chunk states that the backward starts from."""
     call = _Call.of(u, delta, A, B, C, D_skip, z, delta_bias, lengths, cu_seqlens, softplus)
-    y = u.new_zeros(u.shape) if lengths is not None else u.new_empty(u.shape)
+    y = _blank(lengths)(call.u)
     shape = saved_shape("triton", u.shape, A, call.states, cu_seqlens)
     saved = u.new_empty(shape if keep else (0, *shape[1:]), dtype=saved_dtype("triton", u.dtype))
     state, first = call.new_state(), _contiguous(initial_state)
@@ -60,7 +61,7 @@ def scan_backward(
         _run_forward(call, None, grad_y, ends, saved, sums, keep=False, only_state=True)
         _run_carry(call, grad_y, ends)
         grad_last = _chain(call, ends, sums, grad_last, backward=True)
-    blank = torch.zeros_like if lengths is not None else torch.empty_like
+    blank = _blank(lengths)
     grad_u, grad_delta = blank(call.u), blank(call.delta)
     grad_z = None if z is None else blank(call.z)
     grad_first = None if initial_state is None else call.new_state()
@@ -76,7 +77,7 @@ def scan_backward(
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Call:
     """The tensors of one call, contiguous, and how its rows are cut into segments of time."""
 
@@ -107,7 +108,8 @@ class _Call:
                 segments, steps = cut_steps(length, chunk, segments)
                 count = batch * segments
         tensors = (u, delta, A, B, C, D_skip, z, delta_bias)
-        return cls(*(_contiguous(x) for x in tensors), rows, count, segments, steps, softplus)
+        tensors = [None if x is None else x.contiguous() for x in tensors]
+        return cls(*tensors, rows, count, segments, steps, softplus)
 
     @property
     def dim(self) -> int:
@@ -249,20 +251,21 @@ def _forward_tile(call: _Call, keep: bool) -> dict:
     """
     channels, steps = triton_tile(call.states).values()
     if call.count * call.dim >= _MANY_CHANNELS and not keep and steps >= 8:
-        return _tile(call, 4 * channels, steps // 2, STAGES=4)
+        return _tile(call.states, 4 * channels, steps // 2, 4)
     if call.B.dtype == torch.float32 and call.A.ndim == 2 and not keep:
-        return _tile(call, channels, 2 * steps, STAGES=3)
-    return _tile(call, 2 * channels, steps, STAGES=4)
+        return _tile(call.states, channels, 2 * steps, 3)
+    return _tile(call.states, 2 * channels, steps, 4)
 
 
 def _backward_tile(call: _Call) -> dict:
     """Return the backward's tile: T is the chunk."""
-    return _tile(call, **triton_tile(call.states), STAGES=3)
+    return _tile(call.states, *triton_tile(call.states).values(), 3)
 
 
-def _tile(call: _Call, BD: int, T: int, STAGES: int) -> dict:
+@lru_cache(maxsize=64)
+def _tile(states: int, BD: int, T: int, STAGES: int) -> dict:
     """Return a tile of one warp: N, the states padded to a power of two, on NL lanes."""
-    padded = 1 << (call.states - 1).bit_length()
+    padded = 1 << (states - 1).bit_length()
     lanes = min(padded, max(1, 32 // BD))
     return {"N": padded, "NL": lanes, "BD": BD, "T": T, "STAGES": STAGES, "num_warps": 1}
 
@@ -276,6 +279,11 @@ def _count_segments(batch: int, length: int, dim: int, states: int) -> int:
     if not programs or programs * 4 > _PROGRAMS:
         return 1
     return max(1, min(_PROGRAMS // programs, length // _SHORTEST_SEGMENT))
+
+
+def _blank(lengths: Tensor | None):
+    """Return what makes a tensor like another: padding is not written, and must be zero."""
+    return torch.empty_like if lengths is None else torch.zeros_like
 
 
 def _contiguous(tensor: Tensor | None) -> Tensor | None:
