@@ -14,49 +14,18 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sensorssm_kernels.math_triton import LOG2E, round_for, sigmoid, softplus
+from sensorssm_kernels.math_triton import round_for, sigmoid
+from sensorssm_kernels.scan_complex_tiles_triton import (
+    advance_pair,
+    decay_pair,
+    load_matrix_pair,
+    load_pair,
+    load_step,
+    own_pairs,
+    store_pair,
+)
 from sensorssm_kernels.scan_plan import count_blocks, saved_dtype, saved_shape, triton_chunk
 from sensorssm_kernels.scan_rows import locate_rows
-
-
-@triton.jit
-def _load_pair(ptr, at, live):
-    """Return the real and the imaginary parts that lie side by side in memory."""
-    real = tl.load(ptr + 2 * at, mask=live, other=0.0)
-    return real, tl.load(ptr + 2 * at + 1, mask=live, other=0.0)
-
-
-@triton.jit
-def _load_channels(ptr, d, HAS: tl.constexpr, DIM: tl.constexpr):
-    if HAS:
-        return tl.load(ptr + d, mask=d < DIM, other=0.0).to(tl.float32)
-    else:
-        return tl.zeros(d.shape, tl.float32)
-
-
-@triton.jit
-def _load_step(delta_ptr, bias, at, live, SOFTPLUS: tl.constexpr):
-    """Return the step of one token, and its slope by the raw delta."""
-    raw = tl.load(delta_ptr + at, mask=live, other=0.0).to(tl.float32) + bias
-    slope = tl.zeros_like(raw) + 1.0
-    if SOFTPLUS:
-        slope = sigmoid(raw)
-        raw, _ = softplus(raw)
-    return raw, slope
-
-
-@triton.jit
-def _decay(step, rate, spin):
-    """Return the real and the imaginary part of exp(step A), [N, BD]."""
-    size, angle = tl.exp2(step[None, :] * rate * LOG2E), step[None, :] * spin
-    return size * tl.cos(angle), size * tl.sin(angle)
-
-
-@triton.jit
-def _advance(cos, sin, x, gain, gain_imag, h, h_imag):
-    """Return the state one step on."""
-    new = cos * h - sin * h_imag + x[None, :] * gain[:, None]
-    return new, cos * h_imag + sin * h + x[None, :] * gain_imag[:, None]
 
 
 @triton.jit
@@ -64,22 +33,20 @@ def scan_complex_forward_kernel(
     u_ptr, delta_ptr, A_ptr, B_ptr, C_ptr, skip_ptr, z_ptr, bias_ptr,
     starts_ptr, lengths_ptr, chunk_at_ptr, first_ptr, y_ptr, last_ptr, saved_ptr,
     HAS_SKIP: tl.constexpr, HAS_Z: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_FIRST: tl.constexpr,
-    SOFTPLUS: tl.constexpr, KEEP: tl.constexpr, CHUNK: tl.constexpr, DIM: tl.constexpr,
-    STATES: tl.constexpr, N: tl.constexpr, BD: tl.constexpr,
+    SOFTPLUS: tl.constexpr, FIXED_B: tl.constexpr, FIXED_C: tl.constexpr, KEEP: tl.constexpr,
+    CHUNK: tl.constexpr, DIM: tl.constexpr, STATES: tl.constexpr, N: tl.constexpr, BD: tl.constexpr,
 ):  # fmt: skip
     """Write y and the last state of BD channels of one row; keep the state every CHUNK steps."""
     row = tl.program_id(1).to(tl.int64)
-    d, n = tl.program_id(0) * BD + tl.arange(0, BD), tl.arange(0, N)
-    live, live_state = d < DIM, (n < STATES)[:, None] & (d < DIM)[None, :]
     start, length = tl.load(starts_ptr + row), tl.load(lengths_ptr + row)
     chunk_at = tl.load(chunk_at_ptr + row)
-    rate, spin = _load_pair(A_ptr, d[None, :] * STATES + n[:, None], live_state)
-    skip = _load_channels(skip_ptr, d, HAS_SKIP, DIM)
-    bias = _load_channels(bias_ptr, d, HAS_BIAS, DIM)
-    at_state = (row * DIM + d[None, :]) * STATES + n[:, None]
+    d, n, at_state, live_state, rate, spin, skip, bias = own_pairs(
+        A_ptr, skip_ptr, bias_ptr, row, HAS_SKIP, HAS_BIAS, DIM, STATES, N, BD
+    )
+    live = d < DIM
     h, h_imag = tl.zeros([N, BD], tl.float32), tl.zeros([N, BD], tl.float32)
     if HAS_FIRST:
-        h, h_imag = _load_pair(first_ptr, at_state, live_state)
+        h, h_imag = load_pair(first_ptr, at_state, live_state)
     for t in range(length):
         if KEEP and t % CHUNK == 0:
             kept = (chunk_at + t // CHUNK) * (2 * STATES * DIM) + n[:, None] * DIM + d[None, :]
@@ -87,20 +54,19 @@ def scan_complex_forward_kernel(
             kept += STATES * DIM
             tl.store(saved_ptr + kept, round_for(h_imag, saved_ptr), mask=live_state)
         token = start + t
-        at, at_n = token * DIM + d, token * STATES + n
-        step, _ = _load_step(delta_ptr, bias, at, live, SOFTPLUS)
+        at = token * DIM + d
+        step, _ = load_step(delta_ptr, bias, at, live, SOFTPLUS)
         u = tl.load(u_ptr + at, mask=live, other=0.0).to(tl.float32)
-        gain, gain_imag = _load_pair(B_ptr, at_n, n < STATES)
-        read, read_imag = _load_pair(C_ptr, at_n, n < STATES)
-        cos, sin = _decay(step, rate, spin)
-        h, h_imag = _advance(cos, sin, step * u, gain, gain_imag, h, h_imag)
-        out = 2.0 * tl.sum(h * read[:, None] - h_imag * read_imag[:, None], axis=0) + skip * u
+        gain, gain_imag = load_matrix_pair(B_ptr, token, d, n, live_state, FIXED_B, STATES)
+        read, read_imag = load_matrix_pair(C_ptr, token, d, n, live_state, FIXED_C, STATES)
+        cos, sin = decay_pair(step, rate, spin)
+        h, h_imag = advance_pair(cos, sin, step * u, gain, gain_imag, h, h_imag)
+        out = 2.0 * tl.sum(h * read - h_imag * read_imag, axis=0) + skip * u
         if HAS_Z:
             z = tl.load(z_ptr + at, mask=live, other=0.0).to(tl.float32)
             out = out * z * sigmoid(z)
         tl.store(y_ptr + at, round_for(out, y_ptr), mask=live)
-    tl.store(last_ptr + 2 * at_state, h, mask=live_state)
-    tl.store(last_ptr + 2 * at_state + 1, h_imag, mask=live_state)
+    store_pair(last_ptr, at_state, h, h_imag, live_state)
 
 
 @triton.jit
@@ -110,27 +76,29 @@ def scan_complex_backward_kernel(
     grad_u_ptr, grad_delta_ptr, grad_z_ptr, part_A_ptr, part_B_ptr, part_C_ptr, part_skip_ptr,
     part_bias_ptr, grad_first_ptr, tokens,
     HAS_SKIP: tl.constexpr, HAS_Z: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_LAST: tl.constexpr,
-    SOFTPLUS: tl.constexpr, CHUNK: tl.constexpr, DIM: tl.constexpr, STATES: tl.constexpr,
-    N: tl.constexpr, BD: tl.constexpr,
+    SOFTPLUS: tl.constexpr, FIXED_B: tl.constexpr, FIXED_C: tl.constexpr, CHUNK: tl.constexpr,
+    DIM: tl.constexpr, STATES: tl.constexpr, N: tl.constexpr, BD: tl.constexpr,
 ):  # fmt: skip
     """Write the gradients of BD channels of one row, and this program's parts of shared ones."""
     strip, row = tl.program_id(0).to(tl.int64), tl.program_id(1).to(tl.int64)
-    d, n = tl.program_id(0) * BD + tl.arange(0, BD), tl.arange(0, N)
-    live, live_state = d < DIM, (n < STATES)[:, None] & (d < DIM)[None, :]
     start, length = tl.load(starts_ptr + row), tl.load(lengths_ptr + row)
     chunk_at = tl.load(chunk_at_ptr + row)
-    rate, spin = _load_pair(A_ptr, d[None, :] * STATES + n[:, None], live_state)
-    skip = _load_channels(skip_ptr, d, HAS_SKIP, DIM)
-    bias = _load_channels(bias_ptr, d, HAS_BIAS, DIM)
-    at_state = (row * DIM + d[None, :]) * STATES + n[:, None]
+    d, n, at_state, live_state, rate, spin, skip, bias = own_pairs(
+        A_ptr, skip_ptr, bias_ptr, row, HAS_SKIP, HAS_BIAS, DIM, STATES, N, BD
+    )
+    live = d < DIM
     carry, carry_imag = tl.zeros([N, BD], tl.float32), tl.zeros([N, BD], tl.float32)
     if HAS_LAST:
-        carry, carry_imag = _load_pair(grad_last_ptr, at_state, live_state)
+        carry, carry_imag = load_pair(grad_last_ptr, at_state, live_state)
     total, total_imag = tl.zeros([N, BD], tl.float32), tl.zeros([N, BD], tl.float32)
+    total_B, total_B_imag = total, total
+    total_C, total_C_imag = total, total
     total_skip, total_bias = tl.zeros([BD], tl.float32), tl.zeros([BD], tl.float32)
     kept = n[:, None] * DIM + d[None, :]
-    part_B_ptr += strip * tokens * STATES * 2
-    part_C_ptr += strip * tokens * STATES * 2
+    if not FIXED_B:
+        part_B_ptr += strip * tokens * STATES * 2
+    if not FIXED_C:
+        part_C_ptr += strip * tokens * STATES * 2
     chunks = tl.cdiv(length, CHUNK)
     for k in range(chunks):
         chunk = chunks - 1 - k
@@ -144,45 +112,54 @@ def scan_complex_backward_kernel(
             tl.store(to_path + STATES * DIM, h_imag, mask=live_state)
             token = start + chunk * CHUNK + i
             at, at_n = token * DIM + d, token * STATES + n
-            step, _ = _load_step(delta_ptr, bias, at, live, SOFTPLUS)
+            step, _ = load_step(delta_ptr, bias, at, live, SOFTPLUS)
             u = tl.load(u_ptr + at, mask=live, other=0.0).to(tl.float32)
             grad = tl.load(grad_y_ptr + at, mask=live, other=0.0).to(tl.float32)
-            gain, gain_imag = _load_pair(B_ptr, at_n, n < STATES)
-            cos, sin = _decay(step, rate, spin)
-            h, h_imag = _advance(cos, sin, step * u, gain, gain_imag, h, h_imag)
+            gain, gain_imag = load_matrix_pair(B_ptr, token, d, n, live_state, FIXED_B, STATES)
+            cos, sin = decay_pair(step, rate, spin)
+            h, h_imag = advance_pair(cos, sin, step * u, gain, gain_imag, h, h_imag)
             if HAS_Z:
-                read, read_imag = _load_pair(C_ptr, at_n, n < STATES)
-                pair = h * read[:, None] - h_imag * read_imag[:, None]
-                out = 2.0 * tl.sum(pair, axis=0) + skip * u
+                read, read_imag = load_matrix_pair(C_ptr, token, d, n, live_state, FIXED_C, STATES)
+                out = 2.0 * tl.sum(h * read - h_imag * read_imag, axis=0) + skip * u
                 z = tl.load(z_ptr + at, mask=live, other=0.0).to(tl.float32)
                 half = sigmoid(z)
                 grad_z = grad * out * half * (1.0 + z * (1.0 - half))
                 tl.store(grad_z_ptr + at, round_for(grad_z, grad_z_ptr), mask=live)
                 grad = grad * z * half
-            to = part_C_ptr + 2 * at_n
-            tl.store(to, 2.0 * tl.sum(h * grad[None, :], axis=1), mask=n < STATES)
-            tl.store(to + 1, -2.0 * tl.sum(h_imag * grad[None, :], axis=1), mask=n < STATES)
+            of_C, of_C_imag = 2.0 * h * grad[None, :], -2.0 * h_imag * grad[None, :]
+            if FIXED_C:
+                total_C += of_C
+                total_C_imag += of_C_imag
+            else:
+                store_pair(
+                    part_C_ptr, at_n, tl.sum(of_C, axis=1), tl.sum(of_C_imag, axis=1), n < STATES
+                )
         tl.debug_barrier()  # a thread may read states that another laid down
         for j in range(count):
             i = count - 1 - j
             token = start + chunk * CHUNK + i
             at, at_n = token * DIM + d, token * STATES + n
-            step, slope_step = _load_step(delta_ptr, bias, at, live, SOFTPLUS)
+            step, slope_step = load_step(delta_ptr, bias, at, live, SOFTPLUS)
             u = tl.load(u_ptr + at, mask=live, other=0.0).to(tl.float32)
             grad = tl.load(grad_y_ptr + at, mask=live, other=0.0).to(tl.float32)
             if HAS_Z:
                 z = tl.load(z_ptr + at, mask=live, other=0.0).to(tl.float32)
                 grad = grad * z * sigmoid(z)
-            gain, gain_imag = _load_pair(B_ptr, at_n, n < STATES)
-            read, read_imag = _load_pair(C_ptr, at_n, n < STATES)
-            adjoint = 2.0 * read[:, None] * grad[None, :] + carry
-            adjoint_imag = carry_imag - 2.0 * read_imag[:, None] * grad[None, :]
+            gain, gain_imag = load_matrix_pair(B_ptr, token, d, n, live_state, FIXED_B, STATES)
+            read, read_imag = load_matrix_pair(C_ptr, token, d, n, live_state, FIXED_C, STATES)
+            adjoint = 2.0 * read * grad[None, :] + carry
+            adjoint_imag = carry_imag - 2.0 * read_imag * grad[None, :]
             x = step * u
-            to = part_B_ptr + 2 * at_n
-            tl.store(to, tl.sum(adjoint * x[None, :], axis=1), mask=n < STATES)
-            tl.store(to + 1, tl.sum(adjoint_imag * x[None, :], axis=1), mask=n < STATES)
-            grad_x = tl.sum(adjoint * gain[:, None] + adjoint_imag * gain_imag[:, None], axis=0)
-            cos, sin = _decay(step, rate, spin)
+            of_B, of_B_imag = adjoint * x[None, :], adjoint_imag * x[None, :]
+            if FIXED_B:
+                total_B += of_B
+                total_B_imag += of_B_imag
+            else:
+                store_pair(
+                    part_B_ptr, at_n, tl.sum(of_B, axis=1), tl.sum(of_B_imag, axis=1), n < STATES
+                )
+            grad_x = tl.sum(adjoint * gain + adjoint_imag * gain_imag, axis=0)
+            cos, sin = decay_pair(step, rate, spin)
             carry = cos * adjoint + sin * adjoint_imag
             carry_imag = cos * adjoint_imag - sin * adjoint
             from_path = path_ptr + (row * CHUNK + i) * (2 * STATES * DIM) + kept
@@ -200,10 +177,12 @@ def scan_complex_backward_kernel(
             total_skip += grad * u
             total_bias += grad_delta
         tl.debug_barrier()  # the next chunk's states overwrite this one's
-    tl.store(grad_first_ptr + 2 * at_state, carry, mask=live_state)
-    tl.store(grad_first_ptr + 2 * at_state + 1, carry_imag, mask=live_state)
-    tl.store(part_A_ptr + 2 * at_state, total, mask=live_state)
-    tl.store(part_A_ptr + 2 * at_state + 1, total_imag, mask=live_state)
+    store_pair(grad_first_ptr, at_state, carry, carry_imag, live_state)
+    store_pair(part_A_ptr, at_state, total, total_imag, live_state)
+    if FIXED_B:
+        store_pair(part_B_ptr, at_state, total_B, total_B_imag, live_state)
+    if FIXED_C:
+        store_pair(part_C_ptr, at_state, total_C, total_C_imag, live_state)
     tl.store(part_skip_ptr + row * DIM + d, total_skip, mask=live)
     tl.store(part_bias_ptr + row * DIM + d, total_bias, mask=live)
 
@@ -212,7 +191,7 @@ def scan_forward(
     u, delta, A, B, C, D_skip, z, delta_bias, initial_state, lengths, cu_seqlens, softplus, keep
 ):
     """Return y, the last state and the chunk states that the backward starts from."""
-    states, rows = B.shape[2], locate_rows(u, triton_chunk(B.shape[2]), lengths, cu_seqlens)
+    states, rows = B.shape[-1], locate_rows(u, triton_chunk(B.shape[-1]), lengths, cu_seqlens)
     inputs, flags, grid = _launch(rows, u, delta, A, B, C, D_skip, z, delta_bias, softplus)
     y = u.new_zeros(u.shape) if lengths is not None else u.new_empty(u.shape)
     shape = saved_shape("triton", u.shape, A, states, cu_seqlens)
@@ -231,7 +210,7 @@ def scan_backward(
     u, delta, A, B, C, D_skip, z, delta_bias, initial_state, lengths, cu_seqlens, softplus,
 ):  # fmt: skip
     """Return the gradients of u, delta, A, B, C, D_skip, z, delta_bias and the initial state."""
-    (batch, length, dim), states = u.shape, B.shape[2]
+    (batch, length, dim), states = u.shape, B.shape[-1]
     chunk, tokens = triton_chunk(states), batch * length
     rows = locate_rows(u, chunk, lengths, cu_seqlens)
     inputs, flags, grid = _launch(rows, u, delta, A, B, C, D_skip, z, delta_bias, softplus)
@@ -240,7 +219,11 @@ def scan_backward(
     grad_u, grad_delta, grad_z = (
         fresh(x.shape, dtype=x.dtype, device=u.device) for x in (u, delta, u if z is None else z)
     )
-    parts = [fresh(grid[0], batch, length, states, 2, **exact) for _ in range(2)]
+    parts = [
+        # By row when fixed in time, else by strip of channels.
+        fresh(count, *x.shape, 2, **exact) if x.ndim == 2 else fresh(grid[0], *x.shape, 2, **exact)
+        for x in (B, C)
+    ]
     each_channel = [torch.empty(count, dim, **exact) for _ in range(2)]
     part_A, grad_first = (_new_state(u, count, states) for _ in range(2))
     if grid[0] * grid[1]:
@@ -265,7 +248,7 @@ def scan_backward(
 
 def _launch(rows, u, delta, A, B, C, D_skip, z, delta_bias, softplus: bool):
     """Return the arguments both kernels begin with, their flags and the grid."""
-    dim, states = u.shape[2], B.shape[2]
+    dim, states = u.shape[2], B.shape[-1]
     padded = 1 << (states - 1).bit_length()
     block = min(1 << (dim - 1).bit_length(), max(4, 512 // padded)) if dim else 1
     u, delta = u.contiguous(), delta.contiguous()
@@ -273,6 +256,7 @@ def _launch(rows, u, delta, A, B, C, D_skip, z, delta_bias, softplus: bool):
     inputs = (u, delta, *map(_planes, (A, B, C)), *others)
     flags = {
         "HAS_Z": z is not None, "HAS_BIAS": delta_bias is not None, "SOFTPLUS": softplus,
+        "FIXED_B": B.ndim == 2, "FIXED_C": C.ndim == 2,
         "CHUNK": triton_chunk(states), "DIM": dim, "STATES": states, "N": padded, "BD": block,
     }  # fmt: skip
     places = rows.starts.contiguous(), rows.lengths.contiguous(), rows.chunk_at.contiguous()

@@ -37,30 +37,38 @@ def _store_slice(ptr, at, total, first, size):
 def sum_parts_kernel(
     parts_ptr, rows_ptr, B_ptr, C_ptr, A_ptr, skip_ptr, bias_ptr, size, strips, rows,
     HAS_SKIP: tl.constexpr, HAS_BIAS: tl.constexpr, SIZE_A: tl.constexpr, DIM: tl.constexpr,
+    SIZE_B: tl.constexpr, SIZE_C: tl.constexpr,
     BLOCK: tl.constexpr, PARTS: tl.constexpr, BLOCK_A: tl.constexpr, PARTS_A: tl.constexpr,
 ):  # fmt: skip
     """Add up the parts of all shared gradients in one launch, always in the same order.
 
-    `parts_ptr` is (2, strips, size), B's and C's; `rows_ptr` (rows, SIZE_A + 2 DIM): A's, D_skip's
-    and bias's.
+    `parts_ptr` is (2, strips, size), B's and C's; `rows_ptr` (rows, WIDTH): A's, D_skip's, bias's,
+    and B's and C's where these are fixed in time: SIZE_B and SIZE_C are 0 where they are not.
     """
+    WIDTH: tl.constexpr = SIZE_A + 2 * DIM + SIZE_B + SIZE_C
     job = tl.program_id(0)
-    blocks = tl.cdiv(SIZE_A + 2 * DIM, BLOCK_A)
+    blocks = tl.cdiv(WIDTH, BLOCK_A)
     if job < blocks:
         first = job.to(tl.int64) * BLOCK_A
-        at, total = _sum_parts(rows_ptr, first, SIZE_A + 2 * DIM, rows, PARTS_A, BLOCK_A, 4)
+        at, total = _sum_parts(rows_ptr, first, WIDTH, rows, PARTS_A, BLOCK_A, 4)
         _store_slice(A_ptr, at, total, 0, SIZE_A)
         if HAS_SKIP:
             _store_slice(skip_ptr, at, total, SIZE_A, DIM)
         if HAS_BIAS:
             _store_slice(bias_ptr, at, total, SIZE_A + DIM, DIM)
+        if SIZE_B > 0:
+            _store_slice(B_ptr, at, total, SIZE_A + 2 * DIM, SIZE_B)
+        if SIZE_C > 0:
+            _store_slice(C_ptr, at, total, SIZE_A + 2 * DIM + SIZE_B, SIZE_C)
     else:
         begin = (job - blocks).to(tl.int64) * BLOCK
-        token, sum_B = _sum_parts(parts_ptr, begin, size, strips, PARTS, BLOCK, 1)
-        _store_slice(B_ptr, token, sum_B, 0, size)
+        if SIZE_B == 0:
+            token, sum_B = _sum_parts(parts_ptr, begin, size, strips, PARTS, BLOCK, 1)
+            _store_slice(B_ptr, token, sum_B, 0, size)
         parts_ptr += tl.cast(size, tl.int64) * strips
-        token, sum_C = _sum_parts(parts_ptr, begin, size, strips, PARTS, BLOCK, 1)
-        _store_slice(C_ptr, token, sum_C, 0, size)
+        if SIZE_C == 0:
+            token, sum_C = _sum_parts(parts_ptr, begin, size, strips, PARTS, BLOCK, 1)
+            _store_slice(C_ptr, token, sum_C, 0, size)
 
 
 @triton.jit(do_not_specialize=["segments"])

@@ -57,6 +57,25 @@ def number_states(N: tl.constexpr, NL: tl.constexpr):
 
 
 @triton.jit
+def own_channels(
+    A_ptr, skip_ptr, bias_ptr, row, HAS_SKIP: tl.constexpr, HAS_BIAS: tl.constexpr,
+    SHARED: tl.constexpr, DIM: tl.constexpr, STATES: tl.constexpr,
+    N: tl.constexpr, NL: tl.constexpr, BD: tl.constexpr,
+):  # fmt: skip
+    """Return the program's channels d and states n, where their states are and which exist, and
+    what does not change in time: rates, D_skip and bias.
+    """
+    d = tl.program_id(0) * BD + tl.arange(0, BD)
+    n = number_states(N, NL)
+    live = (n < STATES)[:, :, None] & (d < DIM)[None, None, :]
+    state_at = (row * DIM + d[None, None, :]) * STATES + n[:, :, None]
+    rates = load_rates(A_ptr, d, n, live, SHARED, DIM, STATES)
+    skip = load_channels(skip_ptr, d, HAS_SKIP, DIM)
+    bias = load_channels(bias_ptr, d, HAS_BIAS, DIM)
+    return d, n, state_at, live, rates, skip, bias
+
+
+@triton.jit
 def load_rates(A_ptr, d, n, live, SHARED: tl.constexpr, DIM: tl.constexpr, STATES: tl.constexpr):
     """Return the rates as [NR, NL, BD], times log2(e); [1, 1, BD] when all states share one."""
     if SHARED:
@@ -76,11 +95,19 @@ def load_channels(ptr, d, HAS: tl.constexpr, DIM: tl.constexpr):
 
 
 @triton.jit
-def load_matrix(ptr, n, t, left, RAGGED_END: tl.constexpr, STATES: tl.constexpr, N: tl.constexpr):
-    """Return B or C of one block as [T, NR, NL]."""
-    live = (t < left)[:, None, None] & (n < STATES)[None, :, :]
-    at = t[:, None, None] * STATES + n[None, :, :]
-    return widen(load(ptr + at, live, RAGGED_END or STATES != N))
+def load_matrix(
+    ptr, d, n, t, left, FIXED: tl.constexpr, RAGGED_END: tl.constexpr,
+    DIM: tl.constexpr, STATES: tl.constexpr, N: tl.constexpr,
+):  # fmt: skip
+    """Return B or C of one block as [T, NR, NL, 1]; as [1, NR, NL, BD] when it is fixed in time."""
+    if FIXED:
+        live = (n < STATES)[:, :, None] & (d < DIM)[None, None, :]
+        at = d[None, None, :] * STATES + n[:, :, None]
+        return tl.load(ptr + at, mask=live, other=0.0).to(tl.float32)[None, :, :, :]
+    else:
+        live = (t < left)[:, None, None] & (n < STATES)[None, :, :]
+        at = t[:, None, None] * STATES + n[None, :, :]
+        return widen(load(ptr + at, live, RAGGED_END or STATES != N))[:, :, :, None]
 
 
 @triton.jit

@@ -44,7 +44,7 @@ def compare(arguments, backend, *, dtype=torch.float32, drop=(), **options) -> N
 @pytest.mark.parametrize("length", [1, 2, 63, 65])
 def test_lengths_that_hurt(backend: str, length: int) -> None:
     """Outputs and gradients at lengths around a block, with channels that fill no tile."""
-    compare(scan_arguments(2, length, 5, 4, device=device_of(backend)), backend)
+    compare(scan_arguments(2, length, 6, 4, device=device_of(backend)), backend)
 
 
 @pytest.mark.parametrize("states", [1, 4, 8, 16, 64])
@@ -55,20 +55,31 @@ def test_state_sizes(backend: str, states: int, form: str) -> None:
 
 
 @pytest.mark.parametrize(("form", "fixed"), [("full", "B C"), ("shared", "B")])
-def test_matrices_fixed_in_time(form: str, fixed: str) -> None:
-    """B or C of shape (D, N) beside selective steps, on the CPU: time that passes unevenly."""
-    x = scan_arguments(3, 35, 21, 6, form=form)
-    fresh = scan_arguments(1, 21, 6, 6, form=form, seed=1)
-    compare(x | {name: fresh[name][0] for name in fixed.split()}, "cpu")
+def test_matrices_fixed_in_time(backend: str, form: str, fixed: str) -> None:
+    """B or C of shape (D, N) beside selective steps: time that passes unevenly."""
+    device = device_of(backend)
+    x = scan_arguments(3, 35, 21, 6, form=form, device=device)
+    fresh = scan_arguments(1, 21, 6, 6, form=form, seed=1, device=device)
+    compare(x | {name: fresh[name][0] for name in fixed.split()}, backend)
 
 
-def test_fixed_matrices_in_padded_and_packed_rows() -> None:
+def test_fixed_matrices_in_padded_and_packed_rows(backend: str) -> None:
     """Fixed B and C add up over rows of different lengths, an empty one among them."""
-    x = scan_arguments(4, 35, 6, 4)
+    device = device_of(backend)
+    x = scan_arguments(4, 35, 6, 4, device=device)
     fixed = {"B": x["B"][0, :6], "C": x["C"][1, :6]}
-    compare(x | fixed, "cpu", lengths=torch.tensor([35, 16, 0, 1]))
-    x = scan_arguments(1, 40, 6, 4, rows=4)
-    compare(x | fixed, "cpu", cu_seqlens=torch.tensor([0, 17, 17, 18, 40]))
+    compare(x | fixed, backend, lengths=torch.tensor([35, 16, 0, 1], device=device))
+    x = scan_arguments(1, 40, 6, 4, rows=4, device=device)
+    compare(x | fixed, backend, cu_seqlens=torch.tensor([0, 17, 17, 18, 40], device=device))
+
+
+def test_everything_fixed_in_time(backend: str) -> None:
+    """A delta of shape (D,) too, in whole rows and in padded ones: the scan, no convolution."""
+    device = device_of(backend)
+    x = scan_arguments(4, 35, 6, 4, device=device)
+    x |= {"delta": x["delta"][0, 0], "B": x["B"][0, :6], "C": x["C"][1, :6]}
+    compare(x, backend)
+    compare(x, backend, lengths=torch.tensor([35, 16, 0, 1], device=device))
 
 
 @pytest.mark.parametrize(
@@ -94,13 +105,13 @@ def test_complex_rates_in_padded_and_packed_rows(backend: str) -> None:
 
 
 @pytest.mark.parametrize("names", ["B", "C", "B C"])
-def test_complex_rates_beside_fixed_matrices(names: str) -> None:
-    """A fixed complex C, a fixed real B or both, on the CPU; one complex rate per channel."""
-    x = scan_arguments(3, 20, 6, 4, form="complex")
+def test_complex_rates_beside_fixed_matrices(backend: str, names: str) -> None:
+    """A fixed complex C, a fixed real B or both; one complex rate per channel."""
+    x = scan_arguments(3, 20, 6, 4, form="complex", device=device_of(backend))
     fixed = {"B": x["initial_state"][0].real.contiguous(), "C": x["initial_state"][1]}
     x |= {name: fixed[name] for name in names.split()}
-    compare(x, "cpu")
-    compare(x | {"A": x["A"][:, 0].contiguous()}, "cpu")
+    compare(x, backend)
+    compare(x | {"A": x["A"][:, 0].contiguous()}, backend)
 
 
 @pytest.mark.parametrize("form", ["full", "shared", "complex"])
@@ -151,7 +162,7 @@ def test_packed_rows(backend: str, edges: list[int]) -> None:
     torch.testing.assert_close(state, x["initial_state"])
 
 
-@pytest.mark.parametrize("sizes", [(0, 5, 3), (2, 0, 3)], ids=str)
+@pytest.mark.parametrize("sizes", [(0, 5, 6), (2, 0, 6)], ids=str)
 def test_nothing_to_scan(backend: str, sizes: tuple[int, int, int]) -> None:
     """No rows, or rows without steps: an empty y, the state as it came, gradients of zero."""
     x = scan_arguments(*sizes, 4, device=device_of(backend))
@@ -187,7 +198,7 @@ def test_sixteen_bit_readings(backend: str, dtype: torch.dtype) -> None:
 
 def test_large_and_tiny_steps(backend: str) -> None:
     """Raw steps of -30 and +60 neither overflow nor lose digits in softplus."""
-    x = scan_arguments(2, 16, 5, 4, device=device_of(backend))
+    x = scan_arguments(2, 16, 6, 4, device=device_of(backend))
     x["delta"][:, ::3] = 60.0
     x["delta"][:, 1::3] = -12.0
     compare(x, backend)
@@ -195,7 +206,7 @@ def test_large_and_tiny_steps(backend: str) -> None:
 
 def test_chunks_equal_the_whole(backend: str) -> None:
     """Carrying the state over a cut gives the outputs and the last state of one scan."""
-    x = scan_arguments(2, 40, 5, 4, device=device_of(backend))
+    x = scan_arguments(2, 40, 6, 4, device=device_of(backend))
     whole, last = selective_scan(**x, backend=backend)
     state, parts = x.pop("initial_state"), []
     for a, b in ((0, 1), (1, 17), (17, 40)):
@@ -208,7 +219,7 @@ def test_chunks_equal_the_whole(backend: str) -> None:
 
 def test_two_runs_are_bitwise_equal(backend: str) -> None:
     """No sum depends on the order in which threads end."""
-    x = scan_arguments(3, 20, 20, 4, device=device_of(backend))
+    x = scan_arguments(3, 20, 11, 4, device=device_of(backend))
 
     def run():
         leaves = {k: v.detach().clone().requires_grad_() for k, v in x.items()}
@@ -233,32 +244,55 @@ def test_threads_do_not_change_results() -> None:
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
+def forget_launches(scan_triton) -> None:
+    """Drop the plans of earlier calls: a constant of the module is about to change."""
+    for plan in vars(scan_triton).values():
+        if hasattr(plan, "cache_clear"):
+            plan.cache_clear()
+
+
 @pytest.mark.parametrize("length", [41, 64])
 @pytest.mark.parametrize("backend", TRITON, indirect=True)
 def test_few_long_rows_run_as_segments(
     monkeypatch: pytest.MonkeyPatch, backend: str, length: int
 ) -> None:
     """Rows cut into segments of time give the outputs and gradients of whole rows."""
-    scan_triton = pytest.importorskip("sensorssm_kernels.scan_triton")
+    scan_triton = pytest.importorskip("sensorssm_kernels.scan_cases_triton")
     monkeypatch.setattr(scan_triton, "_SHORTEST_SEGMENT", 16)
+    forget_launches(scan_triton)
     compare(scan_arguments(2, length, 6, 4, device=DEVICE), backend)
+    forget_launches(scan_triton)
+
+
+@pytest.mark.parametrize("backend", TRITON, indirect=True)
+def test_many_channels_run_in_wide_tiles(monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
+    """Where channels are many, no block is prepared ahead: with and without a backward."""
+    scan_triton = pytest.importorskip("sensorssm_kernels.scan_cases_triton")
+    monkeypatch.setattr(scan_triton, "_MANY_CHANNELS", 1)
+    forget_launches(scan_triton)
+    x = scan_arguments(2, 41, 6, 4, device=DEVICE)
+    compare(x, backend)
+    found, wanted = selective_scan(**x, backend=backend), selective_scan_ref(**in_double(x))
+    forget_launches(scan_triton)
+    assert error(found[0], wanted[0]) <= 2e-6
+    assert error(found[1], wanted[1]) <= 2e-6
 
 
 @pytest.mark.parametrize("backend", TRITON, indirect=True)
 def test_a_thousand_steps_in_blocks(backend: str) -> None:
-    """Errors do not grow over 1,000 steps of the Triton kernels, in one piece of time."""
+    """Errors do not grow over 1,000 steps of the Triton kernels."""
     compare(scan_arguments(1, 1000, 6, 4, device=DEVICE), backend)
 
 
 def test_nan_readings_stay_nan(backend: str) -> None:
     """A NaN in u reaches the outputs after it in its channel, and no other."""
-    x = scan_arguments(1, 8, 3, 2, device=device_of(backend))
+    x = scan_arguments(1, 8, 6, 4, device=device_of(backend))
     x["u"][0, 4, 1] = torch.nan
     y, state = selective_scan(**x, backend=backend)
     assert y[0, 4:, 1].isnan().all()
     assert state[0, 1].isnan().all()
     assert not y[0, :4].isnan().any()
-    assert not y[0, :, [0, 2]].isnan().any()
+    assert not y[0, :, [0, 2, 3, 4, 5]].isnan().any()
 
 
 BAD = {

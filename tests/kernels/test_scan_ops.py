@@ -18,13 +18,13 @@ def leaves_of(arguments):
 @pytest.mark.parametrize("form", ["full", "complex"])
 def test_opcheck(backend: str, form: str) -> None:
     """Schema, fake tensors, autograd registration and ahead-of-time dispatch agree."""
-    x = leaves_of(scan_arguments(2, 9, 5, 4, form=form, device=device_of(backend)))
+    x = leaves_of(scan_arguments(2, 9, 6, 4, form=form, device=device_of(backend)))
     torch.library.opcheck(scan_op, (*x.values(), None, None, True, True, backend))
 
 
 def test_opcheck_of_the_backward(backend: str) -> None:
     """The gradient is an operator too, and obeys the same rules."""
-    x = scan_arguments(2, 9, 5, 4, device=device_of(backend))
+    x = scan_arguments(2, 9, 6, 4, device=device_of(backend))
     y, state, saved = scan_op(*x.values(), None, None, True, True, backend)
     arguments = (y, state, saved, *x.values(), None, None, True, backend)
     torch.library.opcheck(scan_backward_op, arguments)
@@ -32,7 +32,7 @@ def test_opcheck_of_the_backward(backend: str) -> None:
 
 def test_compile_without_graph_breaks(backend: str) -> None:
     """`torch.compile(fullgraph=True)` gives the eager outputs and gradients."""
-    x = scan_arguments(2, 9, 5, 4, device=device_of(backend))
+    x = scan_arguments(2, 9, 6, 4, device=device_of(backend))
 
     def loss(**arguments):
         y, state = selective_scan(**arguments, backend=backend)
@@ -66,7 +66,7 @@ def test_export_with_any_length() -> None:
 
 def test_vmap_over_readings_and_parameters(backend: str) -> None:
     """A batch of models, each with its readings and its rates, equals a loop over them."""
-    models = [scan_arguments(2, 6, 3, 2, seed=i, device=device_of(backend)) for i in range(3)]
+    models = [scan_arguments(2, 6, 6, 4, seed=i, device=device_of(backend)) for i in range(3)]
     stacked = {k: torch.stack([m[k] for m in models]) for k in models[0]}
     names = list(stacked)
 
@@ -93,7 +93,7 @@ def test_vmap_with_matrices_fixed_in_time() -> None:
 
 def test_vmap_over_output_gradients(backend: str) -> None:
     """The backward under vmap gives one gradient per output gradient, shared rates included."""
-    x = scan_arguments(2, 6, 3, 2, device=device_of(backend))
+    x = scan_arguments(2, 6, 6, 4, device=device_of(backend))
     y, state, saved = scan_op(*x.values(), None, None, True, True, backend)
     seeds = torch.randn(3, *y.shape, device=y.device)
 
@@ -109,7 +109,7 @@ def test_vmap_over_output_gradients(backend: str) -> None:
 def test_autocast_casts_readings_only(backend: str) -> None:
     """Under autocast readings go down to 16 bits; rates and states stay in float32."""
     device = device_of(backend)
-    x = scan_arguments(2, 9, 5, 4, device=device)
+    x = scan_arguments(2, 9, 8, 4, device=device)
     with torch.autocast(device, dtype=torch.bfloat16):
         y, state = selective_scan(**x, backend=backend)
     assert y.dtype == torch.bfloat16
@@ -121,7 +121,7 @@ def test_autocast_casts_readings_only(backend: str) -> None:
 
 def test_double_backward_goes_through_the_reference(backend: str) -> None:
     """A gradient penalty on the operator equals that on the definition."""
-    x = scan_arguments(2, 6, 3, 2, device=device_of(backend))
+    x = scan_arguments(2, 6, 6, 4, device=device_of(backend))
 
     def penalty(function, leaves, **options):
         y, state = function(**leaves, **options)

@@ -23,7 +23,7 @@ def test_more_parts_than_one_pass_takes() -> None:
     B, C, A, skip, bias = (torch.empty(n, device=DEVICE) for n in (size, size, 15, dim, dim))
     sum_parts_kernel[(4,)](
         parts, shared, B, C, A, skip, bias, size, strips, rows, HAS_SKIP=True, HAS_BIAS=True,
-        SIZE_A=15, DIM=dim, BLOCK=16, PARTS=8, BLOCK_A=16, PARTS_A=256,
+        SIZE_A=15, DIM=dim, SIZE_B=0, SIZE_C=0, BLOCK=16, PARTS=8, BLOCK_A=16, PARTS_A=256,
     )  # fmt: skip
     torch.testing.assert_close(torch.stack([B, C]), parts.sum(1))
     torch.testing.assert_close(torch.cat([A, skip, bias]), shared.sum(0), rtol=1e-5, atol=1e-5)

@@ -47,7 +47,7 @@ open(sys.argv[3], "wb").write(built.asm["cubin"])
 """
 COMMON = {
     "HAS_SKIP": True, "HAS_Z": True, "HAS_BIAS": True, "SOFTPLUS": True, "RAGGED": False,
-    "SHARED": False, "DIM": 256, "STATES": 16, "N": 16,
+    "SHARED": False, "FIXED_B": False, "FIXED_C": False, "DIM": 256, "STATES": 16, "N": 16,
 }  # fmt: skip
 FORWARD = COMMON | {"HAS_FIRST": False, "KEEP": False, "ONLY_STATE": False, "CHUNK": 8}
 BACKWARD = COMMON | {"HAS_FIRST": False, "HAS_LAST": False}
@@ -76,9 +76,18 @@ def assert_no_spill(registers: int, stack: int, code: str) -> None:
 
 
 TILES = {
-    "many channels": {"BD": 32, "T": 4, "NL": 1, "STAGES": 4},
-    "few channels": {"BD": 8, "T": 16, "NL": 4, "STAGES": 3},
-    "training": {"BD": 16, "T": 8, "NL": 2, "STAGES": 4, "KEEP": True},
+    "many channels": {"BD": 32, "T": 4, "NL": 1, "STAGES": 4, "AHEAD": False, "UNROLL": 1},
+    "few channels": {"BD": 16, "T": 8, "NL": 2, "STAGES": 6, "AHEAD": True, "UNROLL": 2},
+    "one rate for all states": {
+        "BD": 32,
+        "T": 8,
+        "NL": 1,
+        "STAGES": 3,
+        "AHEAD": False,
+        "UNROLL": 1,
+        "SHARED": True,
+    },
+    "training": {"BD": 16, "T": 8, "NL": 2, "STAGES": 4, "AHEAD": False, "UNROLL": 1, "KEEP": True},
 }
 
 
@@ -89,10 +98,13 @@ def test_the_forward_does_not_spill_nor_repeat(tmp_path: Path, name: str) -> Non
     registers, stack, code = read_back("forward", FORWARD | tile, tmp_path)
     assert_no_spill(registers, stack, code)
     readings = tile["BD"] * tile["T"] // 32
-    # The loop and the last block: an exponential a state, and two more a reading.
-    assert code.count("MUFU.EX2") <= 2 * readings * (16 + 2)
+    # The loop, what unrolling leaves over, and the last block: an exponential a state (or one for all)
+    # and two more a reading; a block prepared ahead has these once more, before the loop.
+    bodies = 2 if tile["UNROLL"] == 1 else tile["UNROLL"] + 2
+    states = 1 if tile.get("SHARED") else 16
+    assert code.count("MUFU.EX2") <= readings * (bodies * (states + 2) + 2 * tile["AHEAD"])
     # The scan over time exchanges nothing; only the sum over states does, twice a step at most.
-    assert code.count("SHFL") <= 4 * 2 * tile["T"]
+    assert code.count("SHFL") <= bodies * 2 * 2 * tile["T"]
 
 
 def test_the_backward_does_not_spill(tmp_path: Path) -> None:
