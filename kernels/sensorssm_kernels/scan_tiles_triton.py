@@ -117,6 +117,7 @@ def decays(step, rates, SHARED: tl.constexpr, NR: tl.constexpr, NL: tl.constexpr
         T: tl.constexpr = step.shape[0]
         BD: tl.constexpr = step.shape[1]
         decay = hold(tl.exp2(step * tl.reshape(rates, [1, BD])))
-        return tl.broadcast_to(decay[:, None, None, :], [T, NR, NL, BD])
+        # Held: else Triton lays out the walk of the backward twice, for two uses of the tile.
+        return hold(tl.broadcast_to(decay[:, None, None, :], [T, NR, NL, BD]))
     else:
         return tl.exp2(step[:, None, None, :] * rates[None, :, :, :])
