@@ -16,7 +16,7 @@ import streamlit as st
 
 from sensorssm_dashboard import live
 from sensorssm_dashboard.theme import CSS, MARK, wordmark
-from sensorssm_dashboard.views import alarms, asset, models, overview, runs
+from sensorssm_dashboard.views import alarms, asset, models, overview, quality, runs
 from sensorssm_pipelines.store import Store
 
 _DEFAULT = "runs/demo"
@@ -59,6 +59,7 @@ def _pages(path: Path) -> list[st.Page]:
         st.Page(on(overview.page), title="Overview", default=True),
         st.Page(on(asset.page), title="Asset", url_path="asset"),
         st.Page(on(alarms.page), title="Alarms", url_path="alarms"),
+        st.Page(on(quality.page), title="Quality", url_path="quality"),
         st.Page(on(models.page), title="Models", url_path="models"),
         st.Page(on(runs.page), title="Runs", url_path="runs"),
     ]

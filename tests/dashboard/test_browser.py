@@ -318,7 +318,7 @@ def test_the_demo_store_is_shown_whole(serve: Callable[[Path], str], visit: Visi
     first = Store(DEMO, read_only=True).assets()[0]
     pages = (
         ("", "Plant overview"), ("/asset", first), ("/alarms", "Alarms"), ("/models", "Models"),
-        ("/runs", "Runs"),
+        ("/quality", "Quality"), ("/runs", "Runs"),
     )  # fmt: skip
     for path, title in pages:
         page = visit(f"{address}{path}", title)

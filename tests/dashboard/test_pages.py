@@ -138,7 +138,7 @@ STORES: list[Callable[[Store], None]] = [
 
 def test_every_page_is_here() -> None:
     """A page that is added is put through all of this without being listed."""
-    assert set(PAGES) >= {"overview", "asset", "alarms", "models", "runs"}
+    assert set(PAGES) >= {"overview", "asset", "alarms", "quality", "models", "runs"}
 
 
 @pytest.mark.parametrize("fill", STORES, ids=lambda f: f.__name__.strip("<>"))

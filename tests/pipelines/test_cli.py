@@ -174,6 +174,16 @@ def test_ingest_fit_and_score_by_hand_leave_a_scored_store(recipe: Path) -> None
     assert first["rows_in"] == first["rows_out"] + first["deduplicated"] + first["quarantined"]
 
 
+def test_an_ingestion_names_the_tags_not_to_rely_on(recipe: Path) -> None:
+    """A tag that never moves is told at once, with the reason."""
+    lines = recipe.with_name("raw.csv").read_text().splitlines()
+    still = [f"{line},{'stuck' if k == 0 else '5.0'}" for k, line in enumerate(lines)]
+    recipe.with_name("raw.csv").write_text("\n".join(still) + "\n")
+    assert "of low grade: pump 7 stuck: never moves" in call("ingest", recipe).output
+    grades = Store(recipe.with_name("results"), read_only=True).read_grades()
+    assert sorted(grades["grade"].to_list()) == ["high", "high", "low"]
+
+
 def test_the_dashboard_needs_its_extra_and_a_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

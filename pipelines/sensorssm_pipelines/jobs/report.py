@@ -20,6 +20,7 @@ from sensorssm_pipelines.jobs.score import ScoreReport
 from sensorssm_pipelines.periods import minutes_text
 from sensorssm_pipelines.store import Store
 
+_MOST_LOW = 5  # series of low grade that are named
 #: Of forecasts, in the order of the table: heading and form.
 _ERRORS = {
     "mase": ("MASE", ".3f"),
@@ -86,6 +87,9 @@ def ingest_text(report: IngestReport) -> str:
     if report.reasons:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in report.reasons.items())
         lines.append(f"  quarantined for: {reasons}")
+    if report.low:
+        rest = f", and {len(report.low) - _MOST_LOW} more" if len(report.low) > _MOST_LOW else ""
+        lines.append(f"  of low grade: {'; '.join(report.low[:_MOST_LOW])}{rest}")
     return "\n".join(lines)
 
 

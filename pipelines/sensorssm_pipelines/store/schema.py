@@ -84,6 +84,19 @@ TAGS = Table(
     },
     ("asset", "tag"),
 )
+GRADES = Table(
+    "grades",
+    {
+        "asset": "text",
+        "tag": "text",
+        "grade": "text",
+        "why": "text",
+        "missing": "real",
+        "gap": "real",
+        "quarantined": "int",
+    },
+    ("asset", "tag"),
+)
 SCORES = Table(
     "scores",
     {
@@ -200,6 +213,7 @@ LANDING = Table("landing", {"folder": "text"}, ("folder",))
 DATABASE: Final = (
     ASSETS,
     TAGS,
+    GRADES,
     SCORES,
     LATEST,
     ALARMS,

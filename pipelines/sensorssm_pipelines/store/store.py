@@ -144,6 +144,7 @@ class Store:
 
     write_assets = _writer(schema.ASSETS)
     write_tags = _writer(schema.TAGS)
+    write_grades = _writer(schema.GRADES)
     write_scores = _writer(schema.SCORES)
     write_latest = _writer(schema.LATEST)
     write_alarms = _writer(schema.ALARMS)
@@ -162,6 +163,7 @@ class Store:
 
     read_assets = _reader(schema.ASSETS)
     read_tags = _reader(schema.TAGS)
+    read_grades = _reader(schema.GRADES)
     read_scores = _reader(schema.SCORES)
     read_latest = _reader(schema.LATEST)
     read_alarms = _reader(schema.ALARMS)

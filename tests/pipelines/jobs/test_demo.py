@@ -59,6 +59,10 @@ def test_every_raw_reading_is_accounted_for(tiny: Done) -> None:
     assert min(account.deduplicated, account.quarantined, account.late, account.missing) > 0
     assert tiny.store.read_quarantine().height == account.quarantined
     assert tiny.store.read_readings().height == account.cells
+    graded = tiny.store.read_grades()
+    assert graded.height == tiny.report.ingest.tags
+    in_quarantine = tiny.store.read_quarantine().drop_nulls(["asset", "tag"]).height
+    assert graded["quarantined"].sum() == in_quarantine
 
 
 def test_the_store_holds_what_the_dashboard_draws(tiny: Done) -> None:
