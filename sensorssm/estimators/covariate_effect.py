@@ -46,23 +46,16 @@ class Effect:
     Attributes
     ----------
     weights : (K J, M) of each covariate's filters, in the tag's unit over the covariate's
-    narrowing : (M, H) how wide an interval stays where the whole future is known, at most 1
     gain : (M,) share of the held-back squared error that was taken off; 0 where nothing was kept
     """
 
     weights: FloatArray
-    narrowing: FloatArray
     gain: FloatArray
 
     def move(self, innovation: FloatArray) -> FloatArray:
         """Return what innovations (k, H, K), 0 where unknown, add to the forecasts, (k, H, M)."""
         # einsum adds up in an order of its own that does not depend on k, unlike a BLAS product.
         return np.einsum("khf,fm->khm", filtered(innovation), self.weights)
-
-    def width(self, known: FloatArray) -> FloatArray:
-        """Return the width (k, H, M) of intervals where a share (k, H) of the future is known."""
-        steps = known.shape[1]
-        return 1.0 - known[..., None] * (1.0 - self.narrowing[:, :steps].T)
 
 
 def filtered(innovation: FloatArray) -> FloatArray:
@@ -73,9 +66,10 @@ def filtered(innovation: FloatArray) -> FloatArray:
 
 
 def learn_effect(
-    residual: FloatArray, innovation: FloatArray, block: IntArray, horizon: int
-) -> Effect:
-    """Return the effect of `innovation` (k, H', K) on held-back `residual` (k, H', M).
+    residual: FloatArray, innovation: FloatArray, block: IntArray
+) -> tuple[Effect, FloatArray]:
+    """Return the effect of `innovation` (k, H', K) on held-back `residual` (k, H', M), and what it
+    leaves of it where it had not seen it, NaN where it was not judged.
 
     `block` (k,) are the rows' blocks. A tag keeps an effect that was surely better on blocks it had
     not seen, with the penalty that did best there.
@@ -83,22 +77,23 @@ def learn_effect(
     known = np.isfinite(residual).any(axis=(1, 2))
     every = _stride(int(known.sum()), residual.shape[1], innovation.shape[2])
     rows = np.flatnonzero(known)[::every]
+    left = np.full(residual.shape, np.nan)
+    left[rows] = residual[rows]
     residual, inputs, block = residual[rows], filtered(innovation[rows]), block[rows]
     size = np.sqrt(np.nanmean(residual**2, axis=0)) if len(rows) else np.ones(residual.shape[1:])
     size = np.nan_to_num(np.maximum(size, 1e-12), nan=1.0)
     lesson = _Lesson.of(residual, inputs, block, size)
     tags = residual.shape[2]
     weights = np.zeros((inputs.shape[2], tags))
-    narrowing, gain = np.ones((tags, horizon)), np.zeros(tags)
+    gain = np.zeros(tags)
     for tag in range(tags) if len(rows) >= LEAST_ROWS and len(lesson.blocks) > 1 else ():
         penalty, held_back, before = lesson.choose(tag)
         if not surely_less(held_back, before, max(len(rows) / residual.shape[1], 1e-3)):
             continue
         weights[:, tag] = lesson.weights(tag, penalty, lesson.blocks)
-        left = lesson.left(tag, penalty)
-        narrowing[tag] = _narrowing(residual[:, :, tag], left, horizon)
+        left[rows, :, tag] = lesson.left(tag, penalty)
         gain[tag] = 1.0 - held_back.sum() / before.sum()
-    return Effect(weights, narrowing, gain)
+    return Effect(weights, gain), left
 
 
 @dataclass(frozen=True)
@@ -163,17 +158,6 @@ class _Lesson:
     def _left_out(self, tag: int, penalty: float) -> Iterator[tuple[int, FloatArray]]:
         for k in self.blocks:
             yield k, self.weights(tag, penalty, [other for other in self.blocks if other != k])
-
-
-def _narrowing(before: FloatArray, left: FloatArray, horizon: int) -> FloatArray:
-    """Return how the 80 % interval of residuals (k, H') shrank, (H,), over the steps up to each.
-
-    What is left has other tails than what was there, so that a mean size would not do.
-    """
-    spans = [np.nanquantile(part, (0.1, 0.9), axis=0) for part in (before, left)]
-    sizes = [np.cumsum(np.nan_to_num(high - low)) for low, high in spans]
-    share = np.clip(sizes[1] / np.maximum(sizes[0], 1e-300), 0.0, 1.0)
-    return np.pad(share, (0, horizon - len(share)), mode="edge")
 
 
 def _stride(rows: int, steps: int, covariates: int) -> int:

@@ -7,42 +7,50 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sensorssm.errors import ModelFileError
 from sensorssm.estimators.assets import AssetRows
+from sensorssm.estimators.base import under
 from sensorssm.estimators.checks import refuse_empty_tags
 from sensorssm.estimators.covariate_effect import DECAY_STEPS, Effect, learn_effect
-from sensorssm.estimators.fitting import Fit, fit_model
+from sensorssm.estimators.fitting import Fit, calibrate, fit_model
 from sensorssm.estimators.learning import Series
-from sensorssm.estimators.model_parts import model_from_arrays, model_to_arrays
-from sensorssm.estimators.stream import AssetState, ForecastModel
+from sensorssm.estimators.model_parts import (
+    conformal_from_arrays,
+    conformal_to_arrays,
+    model_from_arrays,
+    model_to_arrays,
+)
+from sensorssm.estimators.stream import AssetState, ForecastModel, Seen, context_of
 from sensorssm.estimators.targets import Targets
+from sensorssm.scoring.conformal import Conformal, check_levels
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 Arrays = Mapping[str, NDArray[Any]]
 
 _NO_ROWS = np.zeros(0, dtype=np.int64)
+_SURE = "sure."
 
 
 class Told(NamedTuple):
-    """What a known future does to k forecasts: what it adds, and how wide it leaves intervals.
+    """What a known future does to k forecasts: what it adds, and how much of it there is.
 
-    Both (k, H, M).
+    Both (k, H, M); the share is 0 for a tag that does not answer.
     """
 
     moved: FloatArray
-    width: FloatArray
+    share: FloatArray
 
     def point(self, point: FloatArray) -> FloatArray:
         """Return point forecasts (k, H, M), moved."""
         return point + self.moved
 
-    def fan(self, point: FloatArray, fan: FloatArray) -> FloatArray:
-        """Return quantiles (k, H, M, Q) around `point`, moved and narrowed."""
-        around = fan - point[..., None]
-        return (point + self.moved)[..., None] + self.width[..., None] * around
+    def fan(self, fan: FloatArray, sure: FloatArray) -> FloatArray:
+        """Return quantiles (k, H, M, Q): from `fan` without a future, moved, to `sure` with all."""
+        share = self.share[..., None]
+        return (1.0 - share) * (fan + self.moved[..., None]) + share * sure
 
 
 @dataclass(frozen=True)
@@ -54,11 +62,13 @@ class KnownFuture:
     names : of the K covariates; numbered where they were given as an array
     model : forecasts the covariates from their own past
     effect : of their innovations on the tags
+    sure : the quantiles of the tags' forecasts where the whole future is known
     """
 
     names: tuple[str, ...]
     model: ForecastModel
     effect: Effect
+    sure: Conformal
 
     def along(self, record: AssetRows, rows: IntArray, steps: int) -> Told:
         """Return what is done to the forecasts after increasing `rows` of a record."""
@@ -73,6 +83,15 @@ class KnownFuture:
         expected = self.model.forecast(self.model.look(state), steps, None)
         return self._told(np.concatenate([known, unknown])[None], expected)
 
+    def fan(
+        self, told: Told, model: ForecastModel, seen: Seen, steps: int, levels: ArrayLike
+    ) -> FloatArray:
+        """Return the quantiles (k, H, M, Q) of what is `seen` by `model`, as told by the future."""
+        point = told.point(model.forecast(seen, steps, None))
+        context = context_of(seen.features, model.linear)
+        sure = self.sure.quantiles(point, context, seen.width, check_levels(levels))
+        return told.fan(model.forecast(seen, steps, levels), sure)
+
     def read(self, record: AssetRows, state: AssetState) -> None:
         """Move `state` on over the covariates of a record; it is overwritten."""
         values = self._inputs(record)[: len(record.values)]
@@ -86,16 +105,16 @@ class KnownFuture:
 
     def _told(self, ahead: FloatArray, expected: FloatArray) -> Told:
         innovation, known = _innovation(ahead, expected)
-        return Told(self.effect.move(innovation), self.effect.width(known))
+        return Told(self.effect.move(innovation), known[..., None] * (self.effect.gain > 0))
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return settings, ready for JSON, and arrays."""
         config, arrays = model_to_arrays(self.model)
         own = {
             "effect.weights": self.effect.weights,
-            "effect.narrowing": self.effect.narrowing,
             "effect.gain": self.effect.gain,
         }
+        own |= {_SURE + name: part for name, part in conformal_to_arrays(self.sure).items()}
         return config | {"names": list(self.names)}, arrays | own
 
     @classmethod
@@ -108,13 +127,15 @@ class KnownFuture:
         """
         model = model_from_arrays(config, arrays)
         names = tuple(map(str, config["names"]))
-        effect = Effect(*(arrays[f"effect.{name}"] for name in ("weights", "narrowing", "gain")))
-        found = (effect.weights.shape, effect.narrowing.shape, effect.gain.shape)
-        count, horizon = len(names), model.linear.horizon
-        wanted = ((count * len(DECAY_STEPS), tags), (tags, horizon), (tags,))
+        effect = Effect(arrays["effect.weights"], arrays["effect.gain"])
+        found = (effect.weights.shape, effect.gain.shape)
+        count, linear = len(names), model.linear
+        wanted = ((count * len(DECAY_STEPS), tags), (tags,))
         if found != wanted or len(model.linear.start) != count:
             raise ModelFileError(f"covariates have shapes {found}, wanted {wanted}")
-        return cls(names, model, effect)
+        spreads = len(linear.memory.spread_tau)
+        sure = conformal_from_arrays(under(_SURE, arrays), tags, spreads, linear.horizon)
+        return cls(names, model, effect, sure)
 
 
 def fit_known_future(
@@ -140,8 +161,9 @@ def fit_known_future(
         for one, rows in zip(own, fit.attempt.kept, strict=True)
         if len(rows)
     ]
-    effect = learn_effect(fit.residual, np.concatenate(parts), fit.attempt.block, linear.horizon)
-    return KnownFuture(names, expected.model, effect), expected.states
+    effect, left = learn_effect(fit.residual, np.concatenate(parts), fit.attempt.block)
+    sure = calibrate(fit.attempt, left, linear.horizon)
+    return KnownFuture(names, expected.model, effect, sure), expected.states
 
 
 def _compared(

@@ -79,7 +79,7 @@ def fit_model(
         correction = fit_correction(best, series, seed)
     if correction is not None:
         residual, states = corrected(best, series, correction)
-    conformal = _calibrate(best, residual, horizon)
+    conformal = calibrate(best, residual, horizon)
     longer = continued(best.linear.weights, horizon, best.linear.seasons)
     linear = replace(best.linear, weights=longer)
     tracker = conformal.init_state()
@@ -116,8 +116,11 @@ def _level_and_scale(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     return level, np.where(still, 1.0, scale)
 
 
-def _calibrate(best: Attempt, residual: FloatArray, horizon: int) -> Conformal:
-    """Return the quantiles of held-back residuals (k, H', M), grown on to `horizon`."""
+def calibrate(best: Attempt, residual: FloatArray, horizon: int) -> Conformal:
+    """Return the quantiles of held-back residuals (k, H', M), grown on to `horizon`.
+
+    They may be less than the attempt's own, by what was added to its forecasts.
+    """
     context, fitted = context_of(best.seen, best.linear), residual.shape[1]
     told = best.told + (best.residual - residual)
     residual, told = (since_reading(part, context.waited) for part in (residual, told))

@@ -24,7 +24,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 def model_to_arrays(model: ForecastModel) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return the settings, ready for JSON, and the arrays of `model`."""
-    linear, memory, scale = model.linear, model.linear.memory, model.conformal.dispersion
+    linear, memory = model.linear, model.linear.memory
     config = {
         "seasons": list(linear.seasons),
         "oscillating": memory.oscillating,
@@ -39,10 +39,9 @@ def model_to_arrays(model: ForecastModel) -> tuple[dict[str, Any], dict[str, NDA
         "weights": linear.weights,
         "bases": linear.bases,
         "start": linear.start,
-        "offsets": model.conformal.offsets,
         "spread_tau": memory.spread_tau,
     }
-    arrays |= {f"dispersion.{name}": getattr(scale, name) for name in DISPERSION}
+    arrays |= conformal_to_arrays(model.conformal)
     if linear.gate is not None:
         arrays["gate_weights"] = linear.gate.weights
     config["correction"] = None
@@ -75,36 +74,44 @@ def model_from_arrays(config: Mapping[str, Any], arrays: Arrays) -> ForecastMode
         "frequency": memory.tau.shape,
         "weights": (tags, memory.feature_count, horizon),
         "bases": (tags, len(seasons)),
-        "offsets": (tags, horizon, len(LEVELS)),
-        **_dispersion_shapes(arrays["dispersion.knots"], tags, len(memory.spread_tau), horizon),
     }
     gate = None
     if config["gate"] is not None:
         wanted["gate_weights"] = (tags, memory.feature_count)
         width, patience = config["gate"]
         gate = Gate(arrays["gate_weights"], float(width), int(patience))
-    for name, shape in wanted.items():
-        if arrays[name].shape != shape:
-            raise ModelFileError(f"tensor {name!r} has shape {arrays[name].shape}, wanted {shape}")
+    _check_shapes(arrays, wanted)
+    spreads = len(memory.spread_tau)
+    conformal = conformal_from_arrays(arrays, tags, spreads, horizon)
     linear = LinearForecast(
         memory, seasons, arrays["weights"], arrays["bases"], arrays["start"], gate
     )
-    dispersion = Dispersion(*(arrays[f"dispersion.{name}"] for name in DISPERSION))
     correction = None
     if config["correction"] is not None:
         from sensorssm.estimators.selective_memory import Correction  # compiles its cell
 
-        spreads = len(memory.spread_tau)
         correction = Correction.from_parts(config["correction"], arrays, tags, spreads)
-    return ForecastModel(linear, Conformal(arrays["offsets"], dispersion), correction)
+    return ForecastModel(linear, conformal, correction)
 
 
-def _dispersion_shapes(
-    knots: NDArray[Any], tags: int, spreads: int, horizon: int
-) -> dict[str, tuple[int, ...]]:
+def conformal_to_arrays(conformal: Conformal) -> dict[str, NDArray[Any]]:
+    """Return the arrays of `conformal`."""
+    scale = {f"dispersion.{name}": getattr(conformal.dispersion, name) for name in DISPERSION}
+    return {"offsets": conformal.offsets, **scale}
+
+
+def conformal_from_arrays(arrays: Arrays, tags: int, spreads: int, horizon: int) -> Conformal:
+    """Return what `conformal_to_arrays` took apart.
+
+    Raises
+    ------
+    ModelFileError : arrays whose shapes do not fit together.
+    """
+    knots = arrays["dispersion.knots"]
     if knots.ndim != 1 or len(knots) == 0 or knots.min() < 1 or knots.max() > horizon:
         raise ModelFileError(f"knots {knots}, wanted steps from 1 to {horizon}")
-    return {
+    wanted = {
+        "offsets": (tags, horizon, len(LEVELS)),
         "dispersion.floor": (tags, spreads),
         "dispersion.way": (tags,),
         "dispersion.usual": (tags, spreads + WAYS),
@@ -112,6 +119,15 @@ def _dispersion_shapes(
         "dispersion.weights": (tags, spreads + WAYS),
         "dispersion.tilt": (tags,),
     }
+    _check_shapes(arrays, wanted)
+    dispersion = Dispersion(*(arrays[f"dispersion.{name}"] for name in DISPERSION))
+    return Conformal(arrays["offsets"], dispersion)
+
+
+def _check_shapes(arrays: Arrays, wanted: Mapping[str, tuple[int, ...]]) -> None:
+    for name, shape in wanted.items():
+        if arrays[name].shape != shape:
+            raise ModelFileError(f"tensor {name!r} has shape {arrays[name].shape}, wanted {shape}")
 
 
 def _check_sizes(memory: Memory, seasons: tuple[int, ...]) -> None:

@@ -12,13 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from sensorssm.errors import ConfigError, ShapeError
 from sensorssm.estimators.assets import AssetRows
 from sensorssm.estimators.base import under
-from sensorssm.estimators.covariates import KnownFuture, Told
+from sensorssm.estimators.covariates import KnownFuture
 from sensorssm.estimators.known_inputs import KnownInputs
 from sensorssm.estimators.stream import (
     AssetState,
     ForecastModel,
     ForecastStream,
-    Seen,
     check_horizon,
     steps_of,
 )
@@ -132,7 +131,7 @@ class FutureReader:
         else:
             state = self.model.start()
             seen = self.model.advance(record.values, record.elapsed, state, rows)
-            yield self._fan(told, seen, steps, levels)
+            yield self.known.fan(told, self.model, seen, steps, levels)
 
     def ahead(
         self,
@@ -146,12 +145,7 @@ class FutureReader:
         told, seen = self.known.ahead(state.inputs, future, steps), self.model.look(state.readings)
         if quantiles is None:
             return told.point(self.model.forecast(seen, steps, None))[0]
-        return self._fan(told, seen, steps, quantiles)[0]
-
-    def _fan(self, told: Told, seen: Seen, steps: int, levels: ArrayLike) -> FloatArray:
-        """Return the quantiles (k, steps, M, Q) of what is seen, as a known future moves them."""
-        point = self.model.forecast(seen, steps, None)
-        return told.fan(point, self.model.forecast(seen, steps, levels))
+        return self.known.fan(told, self.model, seen, steps, quantiles)[0]
 
     def inputs(self, table: Any) -> KnownInputs | None:
         """Return a table of known inputs, with the fitted columns."""
