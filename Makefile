@@ -38,7 +38,7 @@ test: $(VENV)/.dev ## all tests but those that need a GPU or a long time
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not gpu and not soak' -n $(WORKERS) --dist loadfile
 
 test-gpu: $(VENV)/.dev ## the kernels' tests, compiled, on a CUDA device
-	$(BIN)/python -m pytest -m gpu tests/kernels
+	$(BIN)/python -m pytest -m gpu tests/kernels -n $(WORKERS)
 
 soak: $(VENV)/.dev ## long tests: training to accuracy, endurance
 	$(BIN)/python -m pytest -m soak

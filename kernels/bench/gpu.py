@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Sequence
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from statistics import geometric_mean
 
@@ -155,10 +156,10 @@ def step_table(ceilings: Ceilings) -> None:
 
 def shared_table() -> None:
     """Print the form with one rate per channel beside the one with a rate per state."""
-    print("one rate per channel against one per state (fp32): shape, f ms, f+b ms, gain f / f+b")
-    for shape in (SHAPES[0], SHAPES[2]):
-        full, shared = (measure_scan(shape, torch.float32, shared=s) for s in (False, True))
-        print(f"{shape}  {shared['forward']:.4f}  {shared['both']:.4f}  "
+    print("one rate per channel against one per state: dtype, shape, f ms, f+b ms, gain f / f+b")
+    for name, shape in product(DTYPES, (SHAPES[0], SHAPES[2])):
+        full, shared = (measure_scan(shape, DTYPES[name], shared=s) for s in (False, True))
+        print(f"{name}  {shape}  {shared['forward']:.4f}  {shared['both']:.4f}  "
               f"{full['forward'] / shared['forward']:.2f} / {full['both'] / shared['both']:.2f}",
               flush=True)  # fmt: skip
 
