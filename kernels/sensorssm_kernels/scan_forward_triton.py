@@ -110,7 +110,7 @@ def scan_forward_kernel(
     T is CHUNK or a multiple of it. With ONLY_STATE there is no y: just the last state, and the sum
     of the steps in `sums_ptr`. With AHEAD the readings of a block are prepared while the block
     before it is walked: softplus and gate then fill the waits of a warp that has its scheduler to
-    itself (18 % on an H100, 5 % of it by UNROLL), and lengthen the way into rows that are short or many.
+    itself (18 % on an H100, 5 % of it by UNROLL), and lengthen the way into short rows.
     """
     row, start, length, chunk_at = locate(
         starts_ptr, lengths_ptr, chunk_at_ptr, length, segments, steps, RAGGED, CHUNK
