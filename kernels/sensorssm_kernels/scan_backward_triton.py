@@ -67,7 +67,8 @@ def _backward_block(
     grad_u_ptr, grad_delta_ptr, grad_z_ptr, part_B_ptr, part_C_ptr,
     carry, sums, rates, skip, bias, d, n, t, left,
     HAS_SKIP: tl.constexpr, HAS_Z: tl.constexpr, SOFTPLUS: tl.constexpr, SHARED: tl.constexpr,
-    FIXED_B: tl.constexpr, FIXED_C: tl.constexpr, RAGGED_END: tl.constexpr, DIM: tl.constexpr, STATES: tl.constexpr,
+    FIXED_B: tl.constexpr, FIXED_C: tl.constexpr, RAGGED_END: tl.constexpr,
+    DIM: tl.constexpr, STATES: tl.constexpr,
     N: tl.constexpr, NL: tl.constexpr, BD: tl.constexpr, T: tl.constexpr,
 ):  # fmt: skip
     """Rerun one block from its kept state, walk it backwards; return the carry and the sums.

@@ -1,4 +1,4 @@
-"""What the complex scan's Triton kernels share: pairs of real and imaginary parts, [N, BD] tiles."""
+"""What the complex scan's Triton kernels share: real and imaginary parts, in [N, BD] tiles."""
 
 # pyright: reportCallIssue=false, reportArgumentType=false, reportGeneralTypeIssues=false
 # pyright: reportOperatorIssue=false, reportOptionalMemberAccess=false, reportIndexIssue=false

@@ -1,11 +1,11 @@
 """What the scan's Triton kernels share: where a program's row lies, and the tiles it loads.
 
 A program owns BD channels of one row and walks time in blocks of T steps; a block is a
-[T, NR, NL, BD] tile: state n = nl NR + nr. Triton lays the last axes over the 32 lanes of a warp (BD
-channels by NL states) and the first into registers, so the scan over time is T multiply-adds per
-state with no exchange between lanes, and a lane's NR states are neighbours in memory. B and C are
-read once per BD channels. Sizes that a model fixes (DIM, STATES) are compiled in, so that addresses
-are a base and constants; lengths are not.
+[T, NR, NL, BD] tile: state n = nl NR + nr. Triton lays the last axes over the 32 lanes of a warp
+(BD channels by NL states) and the first into registers, so the scan over time is T multiply-adds
+per state with no exchange between lanes, and a lane's NR states are neighbours in memory. B and C
+are read once per BD channels. Sizes that a model fixes (DIM, STATES) are compiled in, so that
+addresses are a base and constants; lengths are not.
 """
 
 # pyright: reportCallIssue=false, reportArgumentType=false, reportGeneralTypeIssues=false
@@ -112,7 +112,7 @@ def load_matrix(
 
 @triton.jit
 def decays(step, rates, SHARED: tl.constexpr, NR: tl.constexpr, NL: tl.constexpr):
-    """Return exp(step A) of a block as [T, NR, NL, BD]; rates shared by states take one exp each."""
+    """Return exp(step A) of a block, [T, NR, NL, BD]; rates shared by states take one exp each."""
     if SHARED:
         T: tl.constexpr = step.shape[0]
         BD: tl.constexpr = step.shape[1]

@@ -98,8 +98,8 @@ def test_the_forward_does_not_spill_nor_repeat(tmp_path: Path, name: str) -> Non
     registers, stack, code = read_back("forward", FORWARD | tile, tmp_path)
     assert_no_spill(registers, stack, code)
     readings = tile["BD"] * tile["T"] // 32
-    # The loop, what unrolling leaves over, and the last block: an exponential a state (or one for all)
-    # and two more a reading; a block prepared ahead has these once more, before the loop.
+    # The loop, what unrolling leaves over, and the last block: an exponential a state (or one for
+    # all) and two more a reading; a block prepared ahead has these once more, before the loop.
     bodies = 2 if tile["UNROLL"] == 1 else tile["UNROLL"] + 2
     states = 1 if tile.get("SHARED") else 16
     assert code.count("MUFU.EX2") <= readings * (bodies * (states + 2) + 2 * tile["AHEAD"])
