@@ -108,6 +108,17 @@ def test_two_jobs_do_not_work_in_one_store(store: Store) -> None:
     assert store.assets() == ["new"]
 
 
+def test_what_has_landed_is_not_moved_under_the_feet_of_a_job(store: Store) -> None:
+    """While a job holds the store, another process that would move its folders is refused."""
+    with draft(store) as made:
+        fill(made, "new")
+        store._database.take(made.path / "results.db", (), ["models"])  # as a kill leaves it
+        with pytest.raises(StoreError, match="another job"):
+            Store(store.path).land()
+    Store(store.path).land()
+    assert (store.path / "models" / "new" / "model.json").exists()
+
+
 def test_a_part_leaves_the_rest_and_what_people_did(store: Store) -> None:
     """New scores replace scores, explanations and unseen alarms; an acknowledgement stays."""
     alarms = [{"id": name, "asset": "old", "state": "OPEN", "opened": NOW} for name in "abc"]

@@ -87,6 +87,7 @@ def load_models(recipe: Recipe, store: Store, asset: str, readings: pl.DataFrame
     """
     from sensorssm.estimators import SSMDetector, SSMForecaster
 
+    store.land()  # models of a job that was killed on their way into place
     folder = model_folder(store, recipe.split.reference or asset)
     return Models(
         forecaster=_load(SSMForecaster, folder / "forecaster", readings)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sensorssm.errors import StoreError
 from sensorssm_pipelines.store import schema
+from sensorssm_pipelines.store.lock import alone
 from sensorssm_pipelines.store.schema import Table
 from sensorssm_pipelines.store.store import DRAFT, HISTORY, Store
 
 _MODELS = "models"
-_LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,8 @@ def draft(store: Store, part: Part = WHOLE) -> Iterator[Store]:
     StoreError : another job is at work in the store.
     """
     folder = store.path / DRAFT
-    with _alone(store.path):
-        store.land()
+    with alone(store.path):
+        store.move_landed()
         shutil.rmtree(folder, ignore_errors=True)
         try:
             made = Store(folder)
@@ -67,16 +65,3 @@ def _folders(folder: Path, part: Part) -> list[str]:
     for name in names:
         (folder / name).mkdir(parents=True, exist_ok=True)
     return [*names, *([_MODELS] if (folder / _MODELS).exists() else [])]
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other jobs out of a store; the system lets go of the lock of a process that dies."""
-    with closing(sqlite3.connect(folder / _LOCK, timeout=0.0, isolation_level=None)) as lock:
-        try:
-            lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            raise StoreError(
-                f"another job is at work in {folder} ({error}). Wait until it has ended."
-            ) from error
-        yield

@@ -15,6 +15,7 @@ from sensorssm.errors import StoreError
 from sensorssm_pipelines.store import operators, schema
 from sensorssm_pipelines.store.database import Database
 from sensorssm_pipelines.store.history import History
+from sensorssm_pipelines.store.lock import alone
 from sensorssm_pipelines.store.schema import Table
 
 Moment = datetime | str | None
@@ -120,14 +121,26 @@ class Store:
     def take(self, other: Path, tables: Sequence[Table], folders: Sequence[str]) -> None:
         """Replace `tables` and `folders` by those of the store in `other`, all or none of them.
 
-        What people did with alarms stays: acknowledgements, and what they said an alarm was.
+        What people did with alarms stays: acknowledgements, and what they said an alarm was. For
+        a job that is alone in the store, as for `move_landed`.
         """
         self._refuse_if_read_only()
         self._database.take(other / _DATABASE, tables, folders)
-        self.land()
+        self.move_landed()
 
     def land(self) -> None:
-        """Move the folders of a draft that has landed into place, where a kill prevented it."""
+        """Bring into place what has landed, where a kill prevented it.
+
+        Raises
+        ------
+        StoreError : a job is at work in the store, and may be just about to.
+        """
+        if self.is_landing():
+            with alone(self.path):
+                self.move_landed()
+
+    def move_landed(self) -> None:
+        """Move the folders of a draft that has landed into place."""
         names = self._database.landing()
         for name in names:
             new, old = self.path / DRAFT / name, self.path / name
