@@ -29,6 +29,9 @@ WILDEST = 5.0
 FEWEST_ROWS = 30
 # With this many independent horizons to learn from, half of a tilt is believed.
 FEW_HORIZONS = 4.0
+# Over k horizons a random walk seems to return to its level, which is a tilt, and to save about this
+# share / k of the absolute error: half of what it seems to save of the squared one.
+RETURNING = 1.0
 # Steps of the horizon that the weights are learned from.
 STEPS = 12
 NEWTON_STEPS = 6
@@ -51,12 +54,13 @@ def fit_dispersion(
     knots, sizes = knots_of(horizon), _sizes(residual, least)
     steps = np.unique(np.linspace(1, horizon, STEPS).astype(np.int64))
     left, said = residual[:, steps - 1], np.ascontiguousarray(point[:, steps - 1])
+    may_walk = context.season.shape[2] == 1  # what has no season may be a random walk
     floor = 0.01 * np.mean(context.spread, axis=0) + least[:, None]
     way = _sizes((said - context.level[:, None]).reshape(-1, 1, len(least)), least)[0]
     inputs = np.empty((*said.shape, context.spread.shape[2] + WAYS))
     _inputs(said, steps, *context.plain, floor, way, inputs)
     fits = [
-        _fit_one(inputs[:, :, m], left[:, :, m] / sizes[steps - 1, m], horizons)
+        _fit_one(inputs[:, :, m], left[:, :, m] / sizes[steps - 1, m], horizons, may_walk)
         for m in range(len(least))
     ]
     usual, weights, tilt = (np.array(part) for part in zip(*fits, strict=True))
@@ -99,7 +103,7 @@ def _inputs(point, steps, level, season, spread, floor, way, out):
 
 
 def _fit_one(
-    inputs: FloatArray, residual: FloatArray, horizons: float
+    inputs: FloatArray, residual: FloatArray, horizons: float, may_walk: bool
 ) -> tuple[FloatArray, FloatArray, float]:
     """Return the inputs' usual values and their weights, (F,) each, and the tilt, of one tag.
 
@@ -118,8 +122,19 @@ def _fit_one(
     scaled[known] = residual[known] / np.exp(np.clip(unusual @ weights, -FARTHEST, FARTHEST))
     told = known.any(axis=0)
     scaled[:, told] -= np.nanmedian(scaled[:, told], axis=0)
-    tilt = _least_absolute(inputs[known][:, -WAYS], scaled[known])
-    return usual, weights, tilt * horizons / (horizons + FEW_HORIZONS)
+    return usual, weights, _tilt(inputs[known][:, -WAYS], scaled[known], horizons, may_walk)
+
+
+def _tilt(rise: FloatArray, scaled: FloatArray, horizons: float, may_walk: bool) -> float:
+    """Return the slope of residuals in scales (n,) over the forecasts' rise (n,), as far as it is
+    believed."""
+    tilt = _least_absolute(rise, scaled)
+    believed = horizons / (horizons + FEW_HORIZONS)
+    if may_walk:
+        before, after = np.abs(scaled).sum(), np.abs(scaled - tilt * rise).sum()
+        chance = RETURNING / horizons * before
+        believed *= max(1.0 - chance / max(before - after, 1e-300), 0.0)
+    return tilt * believed
 
 
 def _likeliest(x: FloatArray, size: FloatArray, penalty: float) -> FloatArray:

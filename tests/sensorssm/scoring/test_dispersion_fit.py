@@ -108,6 +108,22 @@ def test_the_tilt_errs_least(rng: np.random.Generator) -> None:
     assert np.abs(y - found * x).sum() <= min(losses) + 1e-9
 
 
+def test_a_random_walk_has_no_middle_but_its_last_reading(rng: np.random.Generator) -> None:
+    """A walk that seems to return to its level over few horizons is not believed to."""
+    walk = rng.standard_normal(ROWS + HORIZON).cumsum()
+    rows = np.arange(ROWS)[:, None]
+    residual = (walk[rows + np.arange(1, HORIZON + 1)] - walk[rows])[..., None]
+    residual -= 0.02 * (walk[rows, None] - walk[:ROWS].mean())
+    point = np.broadcast_to(walk[rows, None], residual.shape)
+    at = context(ROWS)._replace(level=np.full((ROWS, 1), walk[:ROWS].mean()))
+    tilts = [
+        fit_dispersion(residual, point, at, np.array([1e-9]), horizons=many).tilt[0]
+        for many in (10, 1e6)
+    ]
+
+    assert tilts[0] == 0.0 and tilts[1] < 0.0
+
+
 @pytest.mark.parametrize("known", [0, 10])
 def test_few_residuals_give_a_plain_scale(known: int, rng: np.random.Generator) -> None:
     """Without residuals the scale is the least one; few tell their size and nothing else."""
