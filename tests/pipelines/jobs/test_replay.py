@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sensorssm.errors import DataError
+from sensorssm.errors import DataError, SensorSSMError
 from sensorssm.estimators import SSMDetector
 from sensorssm_pipelines.jobs import fit, ingest, replay, score
 from sensorssm_pipelines.jobs.labels import kinds_of
+from sensorssm_pipelines.jobs.models import model_folder
 from sensorssm_pipelines.recipes import Recipe, parse_recipe
 from sensorssm_pipelines.store import Store
 
@@ -111,6 +112,17 @@ def test_a_false_alarm_raises_the_threshold_until_it_is_silent(
     store.label_alarm(alarm, "fault", "lee", "no, it was the seal")
     assert score.run(recipe, store).moved == {}
     assert alarm in store.read_alarms().filter(pl.col("state") == "CLEARED")["id"].to_list()
+
+
+def test_the_tag_of_the_operating_mode_reaches_the_detector(recipe: Recipe, store: Store) -> None:
+    """By name; and a name that no tag has is refused, with the models left as they were."""
+    named = recipe.detect.model_copy(update={"modes": "auto"})  # pyright: ignore
+    fit.run(recipe.model_copy(update={"detect": named}), store)
+    assert SSMDetector.load(model_folder(store, "pump") / "detector").modes == "auto"
+    wrong = named.model_copy(update={"modes": "pressure"})
+    with pytest.raises(SensorSSMError, match="pressure"):
+        fit.run(recipe.model_copy(update={"detect": wrong}), store)
+    assert SSMDetector.load(model_folder(store, "pump") / "detector").modes == "auto"
 
 
 def test_what_was_called_a_fault_is_not_learnt(recipe: Recipe, store: Store) -> None:

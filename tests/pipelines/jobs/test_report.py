@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 from sensorssm_pipelines.ingest import Account
 from sensorssm_pipelines.jobs import report
 from sensorssm_pipelines.jobs.fit import FitReport
 from sensorssm_pipelines.jobs.ingest import IngestReport
 from sensorssm_pipelines.jobs.judge import JudgeReport
+from sensorssm_pipelines.jobs.score import ScoreReport
+from sensorssm_pipelines.store import Store
 
 FOUND = {
     "fault": "leak", "asset": "a", "tag": "flow", "started": datetime(2026, 1, 5, tzinfo=UTC),
@@ -42,6 +45,14 @@ def test_a_missed_fault_is_said_loudly_and_tells_nothing_else() -> None:
     assert "Faults: 1 of 2 found, 0 of 2 with the right tag; 1 false alarm in 2.0" in text
     [line] = [line for line in text.splitlines() if line.startswith("  stuck")]
     assert line.split() == ["stuck", "a", "2026-01-05", "00:00", "MISSED", "no:", "flow"]
+
+
+def test_a_threshold_that_labels_moved_is_told(tmp_path: Path) -> None:
+    scored = ScoreReport(1200, 3, 1.0, {"pump": (3.0, 3.456)})
+    lines = report.score_text(scored, Store(tmp_path)).splitlines()
+    assert lines[0] == f"1,200 instants scored, 3 alarms, in {tmp_path}"
+    assert lines[1] == "  labels moved the threshold of pump from 3.00 to 3.46"
+    assert report.fit_text(FitReport(1, 8, moved=scored.moved)).endswith(lines[1])
 
 
 def test_a_table_has_names_to_the_left_and_numbers_to_the_right() -> None:
