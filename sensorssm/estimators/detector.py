@@ -56,7 +56,8 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
     """Detect anomalies with a fixed diagonal SSM over all tags and calibrated scores.
 
     The score is -log10 of a p-value, learnt on training rows held back from the coefficients: 3
-    means one in a thousand rows of normal operation. It compares between assets and models.
+    means one in a thousand rows of normal operation. It compares between assets and models. Where
+    there is one tag alone, it goes on learning, as `sensorssm.scoring.precedents` says.
 
     Parameters
     ----------

