@@ -55,20 +55,21 @@ class DLinear(Peer):
     def _check_settings(self) -> None:
         check_steps(horizon=self.horizon, context=self.context, trend=self.trend)
 
-    def _learn(self, series: Sequence[Series], *, alone: bool) -> WindowFold:
-        known = np.concatenate([own.values[: own.trained] for own in series])
+    def _learn(self, series: Mapping[str, Series], *, alone: bool) -> WindowFold:
+        every = list(series.values())
+        known = np.concatenate([own.values[: own.trained] for own in every])
         scale = Scale.of(known)
         split = trend_and_remainder(self.context, self.trend)
-        lessons = [_Lesson.of(scale.strip(own.values), self.context) for own in series]
-        power, cross = self._sums(lessons, [(0, own.trained) for own in series], split)
-        truth = [self._held_back(own, lesson) for own, lesson in zip(series, lessons, strict=True)]
+        lessons = [_Lesson.of(scale.strip(own.values), self.context) for own in every]
+        power, cross = self._sums(lessons, [(0, own.trained) for own in every], split)
+        truth = [self._held_back(own, lesson) for own, lesson in zip(every, lessons, strict=True)]
         windows, wanted = (np.concatenate(parts) for parts in zip(*truth, strict=True))
         tried = [split.T @ _solve(power, cross, ridge) for ridge in RIDGES]
         best = int(np.argmin([np.nansum((wanted - _apply(maps, windows)) ** 2) for maps in tried]))
         maps = tried[best]
         offsets = fit_offsets(wanted - _apply(maps, windows))
         if alone:  # the rows that were held back teach too, once the penalty is chosen
-            ends = [(own.trained - self.horizon, len(own.values)) for own in series]
+            ends = [(own.trained - self.horizon, len(own.values)) for own in every]
             more = self._sums(lessons, ends, split)
             maps = split.T @ _solve(power + more[0], cross + more[1], RIDGES[best])
         return WindowFold(maps, offsets, scale.centre, scale.spread)

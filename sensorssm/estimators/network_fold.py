@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,11 +35,24 @@ class NetworkFold:
 
     The tags are the network's batch; its inputs are the last readings of one tag, the newest first.
     What is seen of a row is its encoding of each tag, (M, S): features (D), level and scale.
+
+    `scales` (A + 1, M) are those of all assets together and of each of `assets`. The fold is that
+    of an asset it does not know; `of` gives that of one it does, with its own scale.
     """
 
-    def __init__(self, network: SensorSSM, scale: Scale) -> None:
+    def __init__(
+        self, network: SensorSSM, scales: Scale, assets: Sequence[str] = (), known: int = 0
+    ) -> None:
         self.network = network.cpu().eval().requires_grad_(False)
-        self.scale = scale
+        self.scales, self.assets = scales, tuple(assets)
+        self.scale = Scale(*(part[known] for part in scales))
+
+    def of(self, asset: str) -> NetworkFold:
+        """Return the fold of an asset, this one where it is not known."""
+        if asset not in self.assets:
+            return self
+        known = 1 + self.assets.index(asset)
+        return NetworkFold(self.network, self.scales, self.assets, known)
 
     @property
     def horizon(self) -> int:
@@ -100,7 +114,8 @@ class NetworkFold:
     def to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return settings and arrays, for a model folder."""
         weights = {_NETWORK + k: part.numpy() for k, part in self.network.state_dict().items()}
-        return {"network": self.network.config.to_dict()}, weights | self.scale._asdict()
+        config = {"network": self.network.config.to_dict(), "assets": list(self.assets)}
+        return config, weights | self.scales._asdict()
 
     @classmethod
     def from_parts(cls, config: dict[str, Any], arrays: Arrays) -> NetworkFold:
@@ -118,7 +133,11 @@ class NetworkFold:
             raise ModelFileError(
                 f"the weights do not fit the network's settings: {error}"
             ) from error
-        return cls(network, Scale(arrays["centre"], arrays["spread"]))
+        scales, assets = Scale(arrays["centre"], arrays["spread"]), config["assets"]
+        tags = scales.centre.shape[-1]
+        if {part.shape for part in scales} != {(len(assets) + 1, tags)}:
+            raise ModelFileError(f"centre {scales.centre.shape} for {len(assets)} assets")
+        return cls(network, scales, assets)
 
     def _centre(self, features: Tensor, horizon: int) -> Tensor:
         """Return the central curves (k, M, H) of only the steps asked for."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from sensorssm.config import ModelConfig, Precision, TrainingConfig
@@ -14,23 +13,14 @@ from sensorssm.errors import ConfigError
 from sensorssm.estimators.checkpoints import Checkpoint, fingerprint
 from sensorssm.estimators.fold import CHUNK
 from sensorssm.estimators.learning import Series
-from sensorssm.estimators.network_fold import (
-    MISSING,
-    NetworkFold,
-    lagged,
-    split,
-    steps_between,
-    to_network,
-)
+from sensorssm.estimators.network_fold import MISSING, NetworkFold, lagged, split
+from sensorssm.estimators.network_lesson import NetworkLesson
 from sensorssm.estimators.precision import full_float32, lower_products
 from sensorssm.estimators.ranks import Ranks
 from sensorssm.estimators.scale import Scale
-from sensorssm.estimators.targets import Targets
 from sensorssm.estimators.training import Progress, Segments, one_thread, train
 from sensorssm.models.losses import pinball_loss
 from sensorssm.models.network import SensorSSM
-
-IntArray = NDArray[np.int64]
 
 #: Targets in one optimiser step and in one validation, in numbers; origins beyond them are left
 #: out, at random or evenly: neighbours share all but one of their targets.
@@ -41,7 +31,7 @@ _BLANKED = 0.05
 
 
 def learn_network(
-    series: Sequence[Series],
+    series: Mapping[str, Series],
     sizes: ModelConfig,
     training: TrainingConfig,
     *,
@@ -55,50 +45,17 @@ def learn_network(
     Too few rows leave it as it starts: it forecasts each tag's recent level. With a folder for a
     `checkpoint`, a run that was killed goes on from its last validation.
     """
-    scale = Scale.of(np.concatenate([own.values[: own.trained] for own in series]))
-    lesson = _Lesson(series, scale, sizes.horizon)
+    parts = list(series.values())
+    scales = Scale.of_each([own.values[: own.trained] for own in parts])
+    own_scales = [Scale(*pair) for pair in zip(*scales, strict=True)][1:]
+    lesson = NetworkLesson(parts, own_scales, sizes.horizon)
     generator = Generator().manual_seed(seed)
     network = SensorSSM(sizes, generator=generator)
     if min(len(lesson.taught), len(lesson.held_back)) > 0:
         with one_thread(), full_float32():
             run = _Run(network, lesson, training, generator, precision)
             run.train(progress, None if checkpoint is None else run.kept_in(checkpoint, seed))
-    return NetworkFold(network, scale)
-
-
-class _Lesson:
-    """All assets' rows as one series: what is read, what is to be told, and from which rows."""
-
-    def __init__(self, series: Sequence[Series], scale: Scale, horizon: int) -> None:
-        self.horizon = horizon
-        self.inputs = to_network(np.concatenate([own.values for own in series]), scale)
-        self.elapsed = steps_between(np.concatenate([own.elapsed for own in series]))
-        self.starts = np.cumsum([0, *(len(own.values) for own in series[:-1])])
-        self._told = [Targets.of(scale.strip(own.values), own.elapsed) for own in series]
-        self._taught = [
-            Targets.of(scale.strip(own.values[: own.trained]), own.elapsed[: own.trained])
-            for own in series
-        ]
-        spans = list(zip(self.starts, series, strict=True))
-        # The last row that is learned from has nothing after it yet; the first to judge is that.
-        self.taught = np.concatenate([at + np.arange(own.trained - 1) for at, own in spans])
-        judging = [at + np.arange(own.trained - 1, len(own.values) - 1) for at, own in spans]
-        self.held_back = np.concatenate(judging)
-
-    def told(self, rows: IntArray) -> Tensor:
-        """Return what follows held-back `rows`, (k, M, H), NaN where unknown."""
-        asset = np.searchsorted(self.starts, rows, side="right") - 1
-        parts = [
-            targets.after_all(rows[asset == i] - self.starts[i], self.horizon)
-            for i, targets in enumerate(self._told)
-        ]
-        return torch.from_numpy(np.concatenate(parts).swapaxes(1, 2).astype(np.float32))
-
-    def taught_after(self, rows: IntArray, tag: int) -> Tensor:
-        """Return what a tag read after `rows` of one asset, (k, H), NaN where held back."""
-        i = int(np.searchsorted(self.starts, rows[0], side="right")) - 1
-        after = self._taught[i].after(rows - self.starts[i], self.horizon, tag)
-        return torch.from_numpy(after.astype(np.float32))
+    return NetworkFold(network, scales, list(series))
 
 
 class _Run:
@@ -107,7 +64,7 @@ class _Run:
     def __init__(
         self,
         network: SensorSSM,
-        lesson: _Lesson,
+        lesson: NetworkLesson,
         config: TrainingConfig,
         generator: Generator,
         precision: Precision,
@@ -160,7 +117,7 @@ class _Run:
         rows, wanted = self.segments.sample(self.generator)
         tags = torch.randint(self.tags, (len(rows),), generator=self.generator)
         wanted &= torch.rand(rows.shape, generator=self.generator) * wanted.sum() < self.most
-        x = self._with_lags(rows, tags)
+        x = self.lesson.with_lags(rows, tags, self.network.config.inputs - 1)
         blank = torch.rand(x.shape, generator=self.generator) < _BLANKED
         drawn = (x.masked_fill(blank, MISSING), rows, wanted, tags)
         x, rows, wanted, tags = (self.ranks.share(part) for part in drawn)
@@ -183,45 +140,28 @@ class _Run:
         share = known / self.ranks.total(known).clamp_min(1)
         return self._loss(torch.cat(encoding, dim=-1)[wanted.to(self.device)], target) * share
 
-    def _with_lags(self, rows: Tensor, tags: Tensor) -> Tensor:
-        """Return the readings (B, F - 1 + L) of segments and of the rows just before them."""
-        lags = self.network.config.inputs - 1
-        starts = self.segments.starts
-        start = starts[torch.searchsorted(starts, rows[:, :1].contiguous(), right=True) - 1]
-        before = rows[:, :1] + torch.arange(-lags, 0)
-        read = self.lesson.inputs[
-            tags[:, None], torch.cat([torch.maximum(before, start), rows], dim=1)
-        ]
-        read[:, :lags].masked_fill_(before < start, MISSING)
-        return read
-
     def _held_back_loss(self) -> float:
         """Return the loss of all held-back rows, each forecast from the whole of its past."""
-        seen = self._encodings()[torch.from_numpy(self.judging).to(self.device)]
+        seen = torch.cat([self._encodings(*record) for record in self.lesson.records])
+        seen = seen[torch.from_numpy(self.judging).to(self.device)]
         parts = zip(seen.split(CHUNK), self.truth.split(CHUNK), strict=True)
         known = self.truth.isfinite().sum()
         total = sum(self._loss(a, b) * b.isfinite().sum() for a, b in parts)
         return float(total / known.clamp_min(1))
 
-    def _encodings(self) -> Tensor:
-        """Return the encodings (n, M, S) of all rows, with a new state where a record starts."""
-        parts, elapsed = [], self.lesson.elapsed
-        ends = [*self.lesson.starts[1:], self.lesson.inputs.shape[1]]
-        for low, high in zip(self.lesson.starts, ends, strict=True):
-            state = self.network.init_state(self.tags)
-            lags = self.network.config.inputs - 1
-            before = torch.full((self.tags, lags), MISSING)
-            for at in range(low, high, CHUNK):
-                cut = slice(at, min(at + CHUNK, high))
-                read = torch.cat([before, self.lesson.inputs[:, cut]], dim=1)
-                x, before = (
-                    lagged(read, self.network).to(self.device),
-                    read[:, read.shape[1] - lags :],
-                )
-                steps = None if elapsed is None else elapsed[:, cut].expand(self.tags, -1)
-                steps = None if steps is None else steps.to(self.device)
-                encoding, state = self.network.encode(x, state, steps)
-                parts.append(torch.cat(encoding, dim=-1).transpose(0, 1))
+    def _encodings(self, low: int, high: int) -> Tensor:
+        """Return the encodings (n, M, S) of one asset's rows, read from a new state."""
+        state, elapsed = self.network.init_state(self.tags), self.lesson.elapsed
+        lags, parts = self.network.config.inputs - 1, []
+        before = torch.full((self.tags, lags), MISSING)
+        for at in range(low, high, CHUNK):
+            cut = slice(at, min(at + CHUNK, high))
+            read = torch.cat([before, self.lesson.inputs[:, cut]], dim=1)
+            x, before = lagged(read, self.network), read[:, read.shape[1] - lags :]
+            steps = None if elapsed is None else elapsed[:, cut].expand(self.tags, -1)
+            steps = None if steps is None else steps.to(self.device)
+            encoding, state = self.network.encode(x.to(self.device), state, steps)
+            parts.append(torch.cat(encoding, dim=-1).transpose(0, 1))
         return torch.cat(parts)
 
     def _loss(self, encodings: Tensor, target: Tensor) -> Tensor:

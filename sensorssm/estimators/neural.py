@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from sensorssm.config import (
     LAYERS,
@@ -21,6 +21,9 @@ from sensorssm.estimators.fold import Fold
 from sensorssm.estimators.learning import Series
 from sensorssm.estimators.peer import Peer
 
+if TYPE_CHECKING:
+    from sensorssm.estimators.network_fold import NetworkFold
+
 logger = logging.getLogger(__name__)
 
 #: Levels that are trained; 0.5 is the point forecast.
@@ -36,8 +39,8 @@ class NeuralForecaster(Peer):
     the last `lags` readings normalised by their own past, `layers` residual blocks of `width`
     channels, a head of ordered quantiles on smooth curves over the horizon. Training takes random
     segments, stops early by the rows that are held back, and runs on a GPU when there is one. What
-    is learned is one network for all assets and tags, which reads every tag by itself; a missing
-    reading is an input of its own. There is no season to set: the network must find it.
+    is learned is one network for all assets and tags, which reads every tag by itself, in the spread
+    that it has in its own asset; a missing reading is an input of its own. There is no season to set: the network must find it.
 
     Parameters
     ----------
@@ -105,6 +108,9 @@ class NeuralForecaster(Peer):
         self.checkpoint = checkpoint
         self.verbose = verbose
 
+    if TYPE_CHECKING:
+        _fold: NetworkFold
+
     def _check_settings(self) -> None:
         if self.layer not in LAYERS:
             raise ConfigError(f"layer={self.layer!r}, wanted one of {', '.join(LAYERS)}")
@@ -142,7 +148,7 @@ class NeuralForecaster(Peer):
             learning_rate=float(self.learning_rate),
         )
 
-    def _learn(self, series: Sequence[Series], *, alone: bool) -> Fold:
+    def _learn(self, series: Mapping[str, Series], *, alone: bool) -> Fold:
         from sensorssm.estimators.network_training import learn_network
 
         return learn_network(
@@ -154,6 +160,9 @@ class NeuralForecaster(Peer):
             checkpoint=None if self.checkpoint is None else str(self.checkpoint),
             precision=self.precision,
         )
+
+    def _fold_of(self, asset: str) -> Fold:
+        return self._fold.of(asset)
 
     @classmethod
     def _fold_from(cls, config: Mapping[str, Any], arrays: Arrays) -> Fold:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -46,9 +46,13 @@ class Peer(RollingForecaster):
         """Raise `ConfigError` for a setting that is out of range."""
         raise NotImplementedError
 
-    def _learn(self, series: Sequence[Series], *, alone: bool) -> Fold:
+    def _learn(self, series: Mapping[str, Series], *, alone: bool) -> Fold:
         """Return what is learned from every asset; `alone` when no `X_val` chooses settings."""
         raise NotImplementedError
+
+    def _fold_of(self, asset: str) -> Fold:
+        """Return the fold that reads an asset."""
+        return self._fold
 
     @classmethod
     def _fold_from(cls, config: Mapping[str, Any], arrays: Arrays) -> Fold:
@@ -74,9 +78,9 @@ class Peer(RollingForecaster):
         refuse_empty_tags(window.values, self.tags_)
         self.horizon_ = int(self.horizon)
         series = self._series(window, X_val, held_back=HELD_BACK if X_val is None else 0.0)
-        self._fold = self._learn(list(series.values()), alone=X_val is None)
+        self._fold = self._learn(series, alone=X_val is None)
         self._states = {
-            asset: read_on(self._fold, own.values, own.elapsed, self._fold.start())
+            asset: self._read_on(AssetRows(asset, own.values, own.elapsed, None), self._start())
             for asset, own in series.items()
         }
         self._seen = empty_like(X if X_val is None else X_val)
@@ -102,8 +106,9 @@ class Peer(RollingForecaster):
         """
         check_is_fitted(self)
         name = self._asset(asset)
-        seen = self._fold.look(self._states[name])
-        return self._answer(tell(self._fold, seen, horizon, quantiles)[0], name, quantiles)
+        fold = self._fold_of(name)
+        seen = fold.look(self._states[name])
+        return self._answer(tell(fold, seen, horizon, quantiles)[0], name, quantiles)
 
     def forecast_from(
         self,
@@ -132,9 +137,12 @@ class Peer(RollingForecaster):
         return self
 
     def stream(self, asset: str | None = None) -> FoldStream:
-        """Return a stream of one asset: from nothing, or from where `asset` stands."""
+        """Return a stream: of an asset not known yet, from nothing, or from where `asset` stands."""
         check_is_fitted(self)
-        return FoldStream(self._fold, None if asset is None else self._states[self._asset(asset)])
+        if asset is None:
+            return FoldStream(self._fold)
+        name = self._asset(asset)
+        return FoldStream(self._fold_of(name), self._states[name])
 
     def score(self, X: Any, y: None = None, *, times: Any = None, groups: Any = None) -> float:
         """Return minus the mean absolute one-step error of `predict`, in the tags' units."""
@@ -148,12 +156,13 @@ class Peer(RollingForecaster):
         return self._fold.start()
 
     def _read_on(self, record: AssetRows, state: State) -> State:
-        return read_on(self._fold, record.values, record.elapsed, state)
+        return read_on(self._fold_of(record.asset), record.values, record.elapsed, state)
 
     def _along(
         self, record: AssetRows, rows: IntArray, steps: int, levels: FloatArray | None
     ) -> Iterator[FloatArray]:
-        return told_along(self._fold, record.values, record.elapsed, rows, steps, levels)
+        fold = self._fold_of(record.asset)
+        return told_along(fold, record.values, record.elapsed, rows, steps, levels)
 
     def _to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         check_is_fitted(self)

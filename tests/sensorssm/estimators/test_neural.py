@@ -152,6 +152,26 @@ def test_frames_assets_and_gaps(readings: np.ndarray) -> None:
         model.update(frame[frame["asset"] == "north"])
 
 
+def test_each_asset_is_read_in_its_own_spread(readings: np.ndarray, tmp_path: Path) -> None:
+    """An asset a thousandth as large is forecast as its large twin, loaded again and on its own."""
+    X = np.concatenate([readings, readings / 1000 + 5])
+    assets = np.repeat(["large", "small"], len(readings))
+    model = NeuralForecaster(steps=20, **TINY).fit(X, groups=assets)
+    model.save(tmp_path / "model")
+    loaded = NeuralForecaster.load(tmp_path / "model")
+
+    for one in (model, loaded):
+        large, small = one.forecast(asset="large"), one.forecast(asset="small")
+        spread = np.nanstd(readings, axis=0)
+        np.testing.assert_allclose((small - 5) * 1000 / spread, large / spread, atol=1e-3)
+    told = model.forecast_from(X, [699, 1399], groups=assets)
+    np.testing.assert_allclose(told[1], model.forecast(asset="small"), rtol=1e-5)
+    stream = model.stream("small")
+    np.testing.assert_array_equal(stream.forecast(), model.forecast(asset="small"))
+    new = model.update(readings[:9], groups=["new"] * 9).forecast(asset="new")
+    assert np.isfinite(new).all()
+
+
 @pytest.mark.parametrize(
     ("setting", "named"),
     [
