@@ -15,7 +15,8 @@ from sensorssm.estimators.precision import full_float32, lower_products
 from sensorssm.models import SensorSSM
 
 TINY: dict[str, Any] = {
-    "horizon": 8, "lags": 5, "width": 8, "layers": 2, "batch": 4, "segment": 48, "context": 16,
+    "horizon": 8, "lags": 5, "width": 8, "layers": 2, "batch": 4, "segment": 48,
+    "context": 16, "patch": 5,
 }  # fmt: skip
 CPU = torch.device("cpu")
 
