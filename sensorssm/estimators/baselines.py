@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -57,8 +57,8 @@ class SeasonalNaive(Peer):
     def _check_settings(self) -> None:
         check_steps(season=self.season, horizon=self.horizon)
 
-    def _learn(self, series: Sequence[Series], *, alone: bool) -> BaselineFold:
-        return BaselineFold.learned(_LastSeason(self.season), series, self.horizon, alone)
+    def _learn(self, series: Mapping[str, Series], *, alone: bool) -> BaselineFold:
+        return BaselineFold.learned(_LastSeason(self.season), series.values(), self.horizon, alone)
 
     @classmethod
     def _fold_from(cls, config: Mapping[str, Any], arrays: Arrays) -> BaselineFold:
@@ -83,8 +83,8 @@ class EWMA(Peer):
         if not self.span >= 1:
             raise ConfigError(f"span={self.span!r}, wanted steps of at least 1")
 
-    def _learn(self, series: Sequence[Series], *, alone: bool) -> BaselineFold:
-        return BaselineFold.learned(_Mean(self.span), series, self.horizon, alone)
+    def _learn(self, series: Mapping[str, Series], *, alone: bool) -> BaselineFold:
+        return BaselineFold.learned(_Mean(self.span), series.values(), self.horizon, alone)
 
     @classmethod
     def _fold_from(cls, config: Mapping[str, Any], arrays: Arrays) -> BaselineFold:
@@ -101,7 +101,7 @@ class BaselineFold:
 
     @classmethod
     def learned(
-        cls, rule: Rule, series: Sequence[Series], horizon: int, alone: bool
+        cls, rule: Rule, series: Collection[Series], horizon: int, alone: bool
     ) -> BaselineFold:
         """Return the rule with the mean of the training rows, and its own errors on all rows."""
         taught = [own.values if alone else own.values[: own.trained] for own in series]
