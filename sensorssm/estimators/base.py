@@ -19,6 +19,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from sensorssm.errors import DataError, MissingFileError, ModelFileError, UnknownTagError
+from sensorssm.estimators.checks import refuse_huge
 from sensorssm.frames import Window, column_names, open_table, window_of
 
 SCHEMA = 1
@@ -41,7 +42,7 @@ class WindowEstimator(BaseEstimator):
         ------
         ValueError : scikit-learn's own messages on shapes and infinite values
         UnknownTagError : a frame whose columns are not the fitted tags
-        DataError : see `sensorssm.frames.open_table`
+        DataError : see `sensorssm.frames.open_table`; readings too large to learn from
         """
         table = open_table(X, times=times, groups=groups)
         checks = {"dtype": np.float64, "ensure_all_finite": "allow-nan"} | checks
@@ -50,6 +51,8 @@ class WindowEstimator(BaseEstimator):
         except ValueError as error:
             self._explain_columns(column_names(table.data), reset, error)
             raise
+        if reset:
+            refuse_huge(np.asarray(values), self.tags_)
         names = getattr(self, "feature_names_in_", None)
         fitted = None if reset else getattr(self, "period_s_", None)
         return window_of(

@@ -11,6 +11,9 @@ from sensorssm.errors import ConfigError, DataError, ShapeError
 
 FloatArray = NDArray[np.float64]
 
+#: Beyond it the square of a reading, let alone a sum of squares, is no finite number.
+LARGEST = 1e150
+
 
 def check_steps(**steps: Any) -> None:
     """Raise `ConfigError` for a setting that is not a whole number of at least 1."""
@@ -43,4 +46,15 @@ def refuse_empty_tags(values: FloatArray, tags: tuple[str, ...]) -> None:
         raise DataError(
             f"no reading of {names} in {len(values)} rows, wanted at least one. "
             "Leave such tags out of the frame."
+        )
+
+
+def refuse_huge(values: FloatArray, tags: tuple[str, ...]) -> None:
+    """Raise `DataError` where `values` (n, M) cannot be learnt from: their squares overflow."""
+    huge = np.flatnonzero((np.abs(values) > LARGEST).any(axis=0))
+    if len(huge):
+        worst = np.nanmax(np.abs(values[:, huge[0]]))
+        raise DataError(
+            f"tag {tags[huge[0]]!r} reads {worst:.3g}, wanted at most {LARGEST:.0e} either way. "
+            "Put NaN, for a missing reading, in place of such a filler."
         )

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from sensorssm.errors import ConfigError
+from sensorssm.errors import ConfigError, DataError
 from sensorssm.estimators.answers import empty_like, predict_answer
 from sensorssm.estimators.assets import assets_of
 from sensorssm.estimators.checks import check_steps, refuse_empty_tags
@@ -110,6 +110,8 @@ class SSMForecaster(Imputing, Explaining, ModelForecaster):
         refuse_empty_tags(window.values, self.tags_)
         self.horizon_ = int(self.horizon)
         longest = max(assets_of(window), key=lambda rows: len(rows.values))
+        if len(longest.values) < 2:
+            raise DataError("every asset has one row, wanted one that has two or more")
         seasons = resolve_seasons(self.season, longest.values)
         found = isinstance(self.season, str)
         series = self._series(window, X_val)

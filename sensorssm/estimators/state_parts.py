@@ -17,7 +17,7 @@ from sensorssm.models.memory import LEVEL_WEIGHT, SLOT, SPREADS, STRANGE_RUN, WA
 
 Arrays = Mapping[str, NDArray[Any]]
 
-_LAST_SLOT = 2.0**53  # beyond it a float64 no longer counts single slots
+LAST_SLOT = 2.0**53  # beyond it a float64 no longer counts single slots
 _WIDEST = 50.0  # logarithm; intervals e^50 times as wide as fitted say nothing
 
 
@@ -57,7 +57,7 @@ def _anything(part: NDArray[Any]) -> bool:
 
 
 def _is_clock(part: NDArray[Any]) -> bool:
-    return bool(np.all((part >= -1) & (part < _LAST_SLOT)) and part[1] == np.floor(part[1]))
+    return bool(np.all((part >= -1) & (part < LAST_SLOT)) and part[1] == np.floor(part[1]))
 
 
 def _is_slow(part: NDArray[Any]) -> bool:
@@ -67,7 +67,7 @@ def _is_slow(part: NDArray[Any]) -> bool:
 
 
 def _are_slots(part: NDArray[Any]) -> bool:
-    return bool(np.all((part >= -1) & (part < _LAST_SLOT) & (part == np.floor(part))))
+    return bool(np.all((part >= -1) & (part < LAST_SLOT) & (part == np.floor(part))))
 
 
 _POSSIBLE: dict[str, Callable[[NDArray[Any]], bool]] = {

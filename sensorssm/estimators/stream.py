@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sensorssm.errors import ConfigError, DataError, ShapeError
 from sensorssm.estimators.learning import chunks, row_floats
-from sensorssm.estimators.state_parts import checked_parts, refuse_impossible
+from sensorssm.estimators.state_parts import LAST_SLOT, checked_parts, refuse_impossible
 from sensorssm.models.knots import KnotForecast
 from sensorssm.models.linear import LinearForecast
 from sensorssm.models.memory import Features, MemoryState
@@ -203,11 +203,14 @@ def steps_of(elapsed: float) -> FloatArray:
 
     Raises
     ------
-    DataError : they are not above 0; the state would never recover from NaN
+    DataError : they are not above 0, or more than can be counted one by one; the state would never
+        recover
     """
     steps = float(elapsed)
-    if not 0.0 < steps < np.inf:
-        raise DataError(f"elapsed={elapsed!r}, wanted steps above 0 since the row before")
+    if not 0.0 < steps < LAST_SLOT:
+        raise DataError(
+            f"elapsed={elapsed!r}, wanted steps above 0 and below 2**53 since the row before"
+        )
     return np.array([steps])
 
 

@@ -18,6 +18,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from sensorssm.errors import DataError
 from sensorssm.estimators.baselines import EWMA, SeasonalNaive
 from sensorssm.estimators.detector import SSMDetector
 from sensorssm.estimators.dlinear import DLinear
@@ -144,6 +145,16 @@ def test_save_and_load(estimator: Any, readings: np.ndarray, tmp_path: Path) -> 
     assert loaded.get_params() == fitted.get_params()
     if hasattr(fitted, "forecast"):
         np.testing.assert_array_equal(loaded.forecast(), fitted.forecast())
+
+
+@by_name(ALL)
+def test_fit_refuses_readings_whose_squares_overflow(estimator: Any, readings: np.ndarray) -> None:
+    """A filler of 1e300 is named, and does not end in forecasts that are no numbers."""
+    filled = readings.copy()
+    filled[100, 1] = -1e300
+
+    with pytest.raises(DataError, match="tag 'x1' reads 1e"):
+        clone(estimator).fit(filled)
 
 
 @by_name(ALL)

@@ -333,7 +333,7 @@ def test_a_plan_of_another_asset_is_refused(readings: tuple[np.ndarray, np.ndarr
         model.forecast(asset="p1", future=ahead)
 
 
-@pytest.mark.parametrize("elapsed", [np.nan, np.inf, 0.0, -1.0])
+@pytest.mark.parametrize("elapsed", [np.nan, np.inf, 0.0, -1.0, 2.0**53])
 def test_a_stream_refuses_time_that_does_not_move_on(
     readings: tuple[np.ndarray, np.ndarray], fitted: SSMForecaster, elapsed: float
 ) -> None:

@@ -350,3 +350,9 @@ def test_assets_side_by_side_are_the_same_as_one_after_the_other(rng: np.random.
     told, wanted = (m.forecast_from(X, origins, groups=groups) for m in (two, one))
     np.testing.assert_array_equal(told, wanted)
     np.testing.assert_array_equal(two.predict(X, groups=groups), one.predict(X, groups=groups))
+
+
+def test_assets_of_one_row_each_are_refused() -> None:
+    """No asset says what follows a row."""
+    with pytest.raises(DataError, match="every asset has one row"):
+        SSMForecaster(horizon=2).fit(np.ones((2, 1)), groups=["a", "b"])
