@@ -15,6 +15,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from sensorssm_kernels.launch_triton import on_own_device
 from sensorssm_kernels.math_triton import round_for, sigmoid
 from sensorssm_kernels.scan_plan import count_blocks
 from sensorssm_kernels.scan_rows import Rows, count_rows, locate_rows
@@ -179,6 +180,7 @@ def conv_state_backward_kernel(
     tl.store(grad_state_ptr + at[:, None] * DIM + d[None, :], grad, mask=kept)
 
 
+@on_own_device
 def conv_forward(x, weight, bias, state, lengths, cu_seqlens, silu: bool):
     """Return y and the readings that the next context begins with."""
     call = _Call(x, weight, bias, state, lengths, cu_seqlens, silu)
@@ -188,6 +190,7 @@ def conv_forward(x, weight, bias, state, lengths, cu_seqlens, silu: bool):
     return y, _last_readings(call)
 
 
+@on_own_device
 def conv_backward(grad_y, grad_state, x, weight, bias, state, lengths, cu_seqlens, silu: bool):
     """Return the gradients of x, weight, bias and state."""
     call = _Call(x, weight, bias, state, lengths, cu_seqlens, silu)

@@ -1,11 +1,25 @@
-"""Starting a Triton kernel in a third of the time that `kernel[grid](...)` takes."""
+"""Starting a Triton kernel: where its tensors are, and in a third of the time of `kernel[grid]`."""
 
 # pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
+import torch
 from torch import Tensor
+
+
+def on_own_device(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Run with the device of the first tensor as the current one: Triton starts kernels there."""
+
+    @wraps(run)
+    def run_there(first: Tensor, *others: Any) -> Any:
+        with torch.cuda.device_of(first):
+            return run(first, *others)
+
+    return run_there
 
 
 class Launch:

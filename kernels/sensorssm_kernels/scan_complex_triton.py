@@ -14,6 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from sensorssm_kernels.launch_triton import on_own_device
 from sensorssm_kernels.math_triton import round_for, sigmoid
 from sensorssm_kernels.scan_complex_tiles_triton import (
     advance_pair,
@@ -187,6 +188,7 @@ def scan_complex_backward_kernel(
     tl.store(part_bias_ptr + row * DIM + d, total_bias, mask=live)
 
 
+@on_own_device
 def scan_forward(
     u, delta, A, B, C, D_skip, z, delta_bias, initial_state, lengths, cu_seqlens, softplus, keep
 ):
@@ -205,6 +207,7 @@ def scan_forward(
     return y, torch.view_as_complex(state), saved
 
 
+@on_own_device
 def scan_backward(
     grad_y, grad_state, saved,
     u, delta, A, B, C, D_skip, z, delta_bias, initial_state, lengths, cu_seqlens, softplus,

@@ -6,6 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sensorssm_kernels.launch_triton import on_own_device
 from sensorssm_kernels.scan_cases_triton import (
     Case,
     cut_rows,
@@ -19,6 +20,7 @@ from sensorssm_kernels.scan_plan import saved_dtype, saved_shape, triton_chunk
 from sensorssm_kernels.scan_rows import count_rows, locate_rows
 
 
+@on_own_device
 def scan_forward(
     u, delta, A, B, C, D_skip, z, delta_bias, initial_state, lengths, cu_seqlens, softplus, keep
 ):
@@ -37,6 +39,7 @@ def scan_forward(
     return y, call.last_of_row(state), saved
 
 
+@on_own_device
 def scan_backward(
     grad_y, grad_state, saved,
     u, delta, A, B, C, D_skip, z, delta_bias, initial_state, lengths, cu_seqlens, softplus,

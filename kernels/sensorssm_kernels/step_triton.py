@@ -7,6 +7,7 @@ import torch
 import triton
 import triton.language as tl
 
+from sensorssm_kernels.launch_triton import on_own_device
 from sensorssm_kernels.math_triton import LOG2E, round_for, sigmoid, softplus
 from sensorssm_kernels.scan_plan import count_blocks
 
@@ -51,6 +52,7 @@ def step_kernel(
     tl.store(y_ptr + at, round_for(y, y_ptr), mask=live)
 
 
+@on_own_device
 def step(state, u, delta, A, B, C, D_skip, z, delta_bias, softplus: bool):
     """Return y, (B, D), and the new state."""
     batch, dim = u.shape

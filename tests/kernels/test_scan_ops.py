@@ -149,3 +149,15 @@ def test_compiled_length_changes_do_not_recompile_for_ever(backend: str) -> None
         x = scan_arguments(2, length, 5, 4)
         run(*(x[k] for k in ("u", "delta", "A", "B", "C")))
     assert counter.frame_count <= 2
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_a_scan_runs_where_its_tensors_are() -> None:
+    """Tensors of another device than the current one are read there, forward and backward."""
+    there = leaves_of(scan_arguments(2, 65, 6, 4, device="cuda:1"))
+    here = leaves_of(scan_arguments(2, 65, 6, 4, device="cpu"))
+    for x in (there, here):
+        selective_scan(**x)[0].square().sum().backward()
+    for name, x in there.items():
+        torch.testing.assert_close(x.grad.cpu(), here[name].grad, rtol=1e-5, atol=1e-5, msg=name)
