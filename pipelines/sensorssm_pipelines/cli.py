@@ -74,7 +74,7 @@ def demo(store: Path, days: float, seed: int) -> None:
     _, text = job.run(store, _progress(), days=days, seed=seed)
     click.echo(f"\n{text}")
     place = "" if store == DEMO else f" --store {store}"
-    click.echo(f"Next: {'make dashboard' if not place else f'sensorssm dashboard{place}'}")
+    click.echo(f"Next: sensorssm dashboard{place}")
 
 
 @main.command(epilog="Example: sensorssm run pipelines/recipes/ett.toml --data ../data")

@@ -77,7 +77,7 @@ def compare(weights: FloatArray, past: FloatArray, found: FloatArray) -> float:
         odds += weights[c] * 10.0 ** rarity(held[c], past[ROWS], found[c])
         hold(held[c], found[c])
     past[ROWS] += 1.0
-    return np.log10(odds)
+    return max(np.log10(odds), 0.0)  # weights sum to 1 but for rounding
 
 
 def first_precedents(evidence: FloatArray) -> FloatArray:

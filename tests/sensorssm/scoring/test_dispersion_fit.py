@@ -72,6 +72,18 @@ def test_the_scale_follows_the_way_from_the_same_step_of_last_season(
     assert slope(far, said.scale[..., 0]) == pytest.approx(0.9, abs=0.1)
 
 
+def test_nothing_moves_the_scale_further_than_it_was_seen_to_go(rng: np.random.Generator) -> None:
+    """A spread a million times the usual widens the interval by exp(2) at most, as said."""
+    spread = np.exp(rng.uniform(-3, 3, (ROWS, 1, 1)))
+    residual = spread * rng.standard_normal((ROWS, HORIZON, 1))
+    dispersion = fitted(residual, np.zeros_like(residual), context(ROWS, spread))[0]
+
+    wild = dispersion.at_steps(
+        np.zeros((1, 1, 1)), context(1, np.full((1, 1, 1), 1e6)), np.ones((1, 1, 1), dtype=np.int64)
+    )
+    assert wild.scale[0, 0, 0] == pytest.approx(np.exp(2.0) * dispersion.usual_size[0])
+
+
 def test_the_middle_is_where_half_lies_on_each_side(rng: np.random.Generator) -> None:
     """Around a mean forecast of skewed readings the middle lies on the side of the many."""
     point = rng.uniform(-1, 1, (ROWS, HORIZON, 1))

@@ -72,6 +72,15 @@ def test_exchangeable_rows_score_as_often_as_the_score_says(share: float) -> Non
     assert 0.6 * share < (scores > -np.log10(share)).mean() < 1.4 * share
 
 
+@pytest.mark.parametrize("averages", [1, 2, 3, 4])
+def test_a_row_that_says_nothing_scores_nothing(averages: int) -> None:
+    """Never less than 0, for then its p-value would be more than 1."""
+    weights = weights_of(averages)
+    scores = _fast_scores(np.zeros((50, len(weights))), weights)
+
+    assert 0.0 <= min(scores) <= max(scores) < 1e-12
+
+
 def test_the_largest_are_held_in_order() -> None:
     rng = np.random.default_rng(2)
     values = np.round(rng.exponential(size=500), 1)
