@@ -120,23 +120,24 @@ class Report:
 
 
 def train(
-    task: str, *, selective: bool, length: int, seconds: float, device: str, batch: int = 64,
-    kinds: int = 16, width: int = 64, states: int = 16, layers: int = 2, rate: float = 3e-3,
-    goal: float = 0.997, seed: int = 0, shortest: int = 64, test_lengths: tuple[int, ...] = (),
+    task: str, *, selective: bool, length: int, device: str, seconds: float = math.inf,
+    steps: float = math.inf, batch: int = 64, kinds: int = 16, width: int = 64, states: int = 16,
+    layers: int = 2, rate: float = 3e-3, goal: float = 0.997, seed: int = 0, shortest: int = 64,
+    test_lengths: tuple[int, ...] = (),
 ) -> Report:  # fmt: skip
-    """Train on growing lengths until `goal` or the time is up, and test on fresh sequences.
+    """Train on growing lengths until `goal` or the time or steps are spent; test on fresh sequences.
 
     A length is left for one four times as long once the running accuracy passes the goal; a
-    network that never passes it moves on by the clock, so that it too ends at the full length.
+    network that never passes it moves on all the same, so that it too ends at the full length.
     """
     torch.manual_seed(seed)
     network = Network(kinds, width, states, layers, selective=selective).to(device)
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0)
     lengths = [n for n in (shortest * 4**i for i in range(10)) if n < length] + [length]
     report, start, stage, running, began = Report(task, selective, length), time.time(), 0, 0.0, 0.0
-    while (spent := time.time() - start) < seconds:
+    while (share := max((spent := time.time() - start) / seconds, report.steps / steps)) < 1.0:
         warm = min(1.0, (report.steps + 1) / 200)
-        decay = 0.5 * (1 + math.cos(math.pi * spent / seconds))
+        decay = 0.5 * (1 + math.cos(math.pi * share))
         for group in optimiser.param_groups:
             group["lr"] = rate * warm * (0.1 + 0.9 * decay)
         tokens, answers = TASKS[task](batch, lengths[stage], kinds, device)
@@ -152,11 +153,11 @@ def train(
         hit = (logits.argmax(-1) == answers).float().mean().item()
         running = 0.8 * running + 0.2 * hit
         report.curve.append((round(spent, 1), lengths[stage], round(loss.item(), 4), round(hit, 4)))
-        late = spent - began > seconds * (0.15 if stage < len(lengths) - 1 else 2)
+        late = share - began > 0.15
         if running > goal and stage == len(lengths) - 1:
             break
         if running > goal or (late and stage < len(lengths) - 1):
-            stage, running, began = stage + 1, 0.0, spent
+            stage, running, began = stage + 1, 0.0, share
     report.seconds = time.time() - start
     for tested in (length, *test_lengths):
         report.accuracy[tested] = test(network, task, tested, kinds, device)
