@@ -190,6 +190,16 @@ def test_a_label_of_an_open_alarm_ends_when_the_alarm_does(tmp_path: Path) -> No
     assert store.read_alarm_labels()["ended"].to_list() == [end]
 
 
+def test_who_saw_an_alarm_first_stays_whoever_says_what_it_was(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write_alarms(pl.DataFrame([{"id": "x", "asset": "a", "opened": START}]))
+    store.acknowledge("x", "kim", "on my way")
+    store.label_alarm("x", "fault", "lee", "leak")
+
+    assert store.read_alarms()["acknowledged_by"].to_list() == ["kim"]
+    assert store.read_alarm_labels()["who"].to_list() == ["lee"]
+
+
 def test_an_older_store_is_renewed_by_the_first_that_writes(tmp_path: Path) -> None:
     """Version 1 had no labels of alarms; its rows stay."""
     store = Store(tmp_path)
