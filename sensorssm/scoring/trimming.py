@@ -23,8 +23,10 @@ BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
 UNUSUAL = 1.0  # the score that a stretch lies above: the least likely tenth of the rows
-BEYOND = 13.0  # a stretch this far out is expected in exp(-13) = 1 of 440,000 training sets
-PASSES = 3  # the largest faults hide the smaller ones
+# A stretch b beyond what is usual is expected in exp(-b) of training sets. Clean records must come
+# through whole: the first one found is one in 440,000. A record that held it is not what it was
+# said to be, and the largest faults hide the smaller ones: from then on, one in 20 will do.
+BEYOND = (13.0, 3.0, 3.0)
 MOST = 0.2  # share of the rows that may be left out; more are no exception
 
 
@@ -37,21 +39,18 @@ def fit_trimmed(rows: Rows, options: Options) -> tuple[Cell, FloatArray, BoolArr
     """
     faulty = np.zeros(len(rows.values), dtype=bool)
     rows = _without(rows, ~rows.keep)
-    first = fit_cell(rows, options)
-    cell, scores = first
-    for _ in range(PASSES):
-        odd = unlike_the_rest(np.where(rows.keep, scores, np.nan), rows.starts)
-        if not odd.any():
+    cell, scores = fit_cell(rows, options)
+    for beyond in BEYOND:
+        odd = unlike_the_rest(np.where(rows.keep, scores, np.nan), rows.starts, beyond)
+        if not odd.any() or (faulty | odd).mean() > MOST:
             break
         faulty |= odd
-        if faulty.mean() > MOST:
-            return *first, np.zeros_like(faulty)
         rows = _without(rows, odd)
         cell, scores = fit_cell(rows, options)
     return cell, scores, faulty
 
 
-def unlike_the_rest(scores: FloatArray, starts: IntArray) -> BoolArray:
+def unlike_the_rest(scores: FloatArray, starts: IntArray, beyond: float = BEYOND[0]) -> BoolArray:
     """Return the rows (n,) of stretches above `UNUSUAL` that dwarf the others.
 
     A stretch weighs the sum of its scores. Weights of normal operation are about exponential, at
@@ -65,7 +64,7 @@ def unlike_the_rest(scores: FloatArray, starts: IntArray) -> BoolArray:
         return found
     weight = np.array([np.nansum(scores[start:end]) for start, end in stretches])
     rate = 1.0 / max(np.quantile(weight, q) / -np.log1p(-q) for q in (0.5, 0.8))
-    for start, end in stretches[weight * rate > np.log(len(weight)) + BEYOND]:
+    for start, end in stretches[weight * rate > np.log(len(weight)) + beyond]:
         found[start:end] = True
     return found
 

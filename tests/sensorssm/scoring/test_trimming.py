@@ -9,7 +9,7 @@ from sensorssm import simulate_plant
 from sensorssm.datasets.faults import default_faults
 from sensorssm.estimators.detector import SSMDetector
 from sensorssm.evaluation.anomaly import average_precision, event_counts, intervals_of
-from sensorssm.scoring import trimming
+from sensorssm.scoring import Options, Rows, trimming
 from sensorssm.scoring.trimming import unlike_the_rest
 
 ONE = np.array([0])
@@ -29,6 +29,23 @@ def test_a_stretch_that_dwarfs_the_others_is_found_whole() -> None:
     scores[2000:2400] = 1.8
     found = np.flatnonzero(unlike_the_rest(scores, ONE))
     assert (found[0], len(found)) == (2000, 400)
+
+
+def test_where_one_fault_was_found_a_fainter_one_is_believed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A clean record keeps a stretch that goes from one in which a fault stood out."""
+    rows = Rows(np.zeros((6000, 1)), np.ones(6000), ONE, np.ones(6000, dtype=bool))
+    scores = _scores()
+    scores[2010:2070] = 1.8
+    monkeypatch.setattr(trimming, "fit_cell", lambda rows, options: (None, scores))
+    assert not trimming.fit_trimmed(rows, Options())[2].any()
+
+    scores[4000:4400] = 1.8
+    faulty = trimming.fit_trimmed(rows, Options())[2]
+    assert faulty[2010:2070].all()
+    assert faulty[4000:4400].all()
+    assert faulty.sum() < 500  # and of the lawful rows only neighbours
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -146,10 +163,26 @@ def test_more_than_a_fifth_of_the_rows_is_no_exception(
     """Then everything is learnt from, as if nothing had been found."""
     readings = np.random.default_rng(0).normal(size=(3000, 2))
     plain = SSMDetector().fit(readings).anomaly_score(readings)
-    monkeypatch.setattr(
-        trimming, "unlike_the_rest", lambda scores, starts: np.arange(3000) < share * 3000
-    )
+    monkeypatch.setattr(trimming, "unlike_the_rest", lambda *_: np.arange(3000) < share * 3000)
     detector = SSMDetector().fit(readings)
 
     assert detector.left_out_.sum() == left_out
     assert np.array_equal(detector.anomaly_score(readings), plain) == (left_out == 0)
+
+
+def test_a_later_pass_that_would_leave_out_too_much_is_not_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the passes before it found stays left out."""
+    readings = np.random.default_rng(0).normal(size=(3000, 2))
+    passes = iter([slice(0, 300), slice(600, 2400)])
+
+    def odd(scores: np.ndarray, *_: object) -> np.ndarray:
+        found = np.zeros(len(scores), dtype=bool)
+        found[next(passes)] = True
+        return found
+
+    monkeypatch.setattr(trimming, "unlike_the_rest", odd)
+    np.testing.assert_array_equal(
+        np.flatnonzero(SSMDetector().fit(readings).left_out_), np.arange(300)
+    )
