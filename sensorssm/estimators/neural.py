@@ -40,7 +40,8 @@ class NeuralForecaster(Peer):
     channels, a head of ordered quantiles on smooth curves over the horizon. Training takes random
     segments, stops early by the rows that are held back, and runs on a GPU when there is one. What
     is learned is one network for all assets and tags, which reads every tag by itself, in the spread
-    that it has in its own asset; a missing reading is an input of its own. There is no season to set: the network must find it.
+    that it has in its own asset; a missing reading is an input of its own. There is no season to
+    set: the network must find it.
 
     Parameters
     ----------
