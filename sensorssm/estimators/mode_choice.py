@@ -25,10 +25,12 @@ def modes_of(
 
     Raises
     ------
-    UnknownTagError, ConfigError : no such tag; a tag of one value or of more than 8
+    UnknownTagError, ConfigError : no such tag; a tag of one value or of more than 8, or no name
     """
     if wanted is None:
         return None
+    if not isinstance(wanted, str):
+        raise ConfigError(f"modes={wanted!r}, wanted the name of a tag, {AUTO!r} or None")
     if wanted == AUTO:
         found = find_mode_tag(values, held_back)
         return None if found is None else fit_modes(values, held_back, found)
@@ -45,16 +47,21 @@ def modes_of(
 
 
 def load_modes(tag: Any, arrays: Mapping[str, NDArray[Any]], tags: int) -> Modes | None:
-    """Return the modes of a model folder, checked; None where it has none."""
+    """Return the modes of a model folder, checked; None where it has none.
+
+    Raises
+    ------
+    ModelFileError : a tag that the model does not have, or arrays that do not fit together
+    """
     if tag is None:
         return None
-    modes = Modes(int(tag), *(arrays[f"mode_{name}"] for name in PARTS))
+    if isinstance(tag, bool) or not isinstance(tag, int) or not 0 <= tag < tags:
+        raise ModelFileError(f"mode_tag is {tag!r}, wanted the number of one of {tags} tags")
+    modes = Modes(tag, *(arrays[f"mode_{name}"] for name in PARTS))
     rows, knots = len(modes.values), modes.knots.shape[-1]
     shapes = {"trust": (rows,), "slope": (rows,), "knots": (rows, knots), "levels": (rows, knots)}
     for name, shape in shapes.items():
         array = getattr(modes, name)
         if array.shape != shape or array.dtype != np.float64:
             raise ModelFileError(f"mode_{name} is {array.dtype} {array.shape}, wanted {shape}")
-    if not 0 <= modes.tag < tags:
-        raise ModelFileError(f"mode_tag is {modes.tag}, wanted the number of one of {tags} tags")
     return modes

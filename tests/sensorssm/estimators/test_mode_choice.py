@@ -96,9 +96,10 @@ def test_a_saved_model_keeps_its_modes(
     np.testing.assert_array_equal(loaded.anomaly_score(readings), fitted.anomaly_score(readings))
     text = (tmp_path / "model.json").read_text()
     assert '"mode_tag": 3' in text
-    (tmp_path / "model.json").write_text(text.replace('"mode_tag": 3', '"mode_tag": 4'))
-    with pytest.raises(ModelFileError, match="mode_tag"):
-        SSMDetector.load(tmp_path)
+    for wrong in ("4", "-1", "1.5", "true", '"x3"'):
+        (tmp_path / "model.json").write_text(text.replace('"mode_tag": 3', f'"mode_tag": {wrong}'))
+        with pytest.raises(ModelFileError, match="mode_tag is"):
+            SSMDetector.load(tmp_path)
 
 
 def test_news_of_a_fixed_tag_is_news_in_any_mode(readings: np.ndarray) -> None:
@@ -116,3 +117,5 @@ def test_a_tag_that_tells_no_mode_is_refused(readings: np.ndarray) -> None:
         SSMDetector(modes="x9").fit(readings)
     with pytest.raises(ConfigError, match="2 to 8"):
         SSMDetector(modes="x0").fit(readings)
+    with pytest.raises(ConfigError, match="modes=0, wanted the name of a tag"):
+        SSMDetector(modes=0).fit(readings)  # pyright: ignore[reportArgumentType]
