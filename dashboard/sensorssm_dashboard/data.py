@@ -12,6 +12,7 @@ import polars as pl
 
 from sensorssm_dashboard import palette
 from sensorssm_pipelines.store import Store
+from sensorssm_pipelines.store.lock import living
 
 _Stamp = tuple[tuple[int, int], ...]
 
@@ -39,12 +40,15 @@ def _read(
 
 
 def stamp(store: Store) -> _Stamp:
-    """Return what changes when anything in the store is written."""
-    return _stamps([*_database(store.path), *sorted((store.path / "history").glob("*/asset=*"))])
+    """Return what changes when anything in the store is written, or a process in it dies."""
+    files = [*_database(store.path), *sorted((store.path / "history").glob("*/asset=*"))]
+    return (*_stamps(files), (living(store.path), 0))
 
 
 def _stamp(path: Path, table: str, asset: str | None) -> _Stamp:
     """Return what changes when the table is written: time and size of its files and folders."""
+    if table == "runs":
+        return (*_stamps(_database(path)), (living(path), 0))
     folder = path / "history" / table
     return _stamps([*_database(path), folder, *sorted(folder.glob("asset=*"))])
 

@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from sensorssm_dashboard.launch import command
 from sensorssm_pipelines.store import Store
+from sensorssm_pipelines.store.lock import alive
 
 pytestmark = pytest.mark.browser
 
@@ -283,15 +284,17 @@ def test_live_data_turn_stale_before_the_readers_eyes(
 def test_new_results_appear_without_a_click(
     serve: Callable[[Path], str], plant_writer: Callable[..., Store], visit: Visit, tmp_path: Path
 ) -> None:
-    """A page of stored results is drawn again when a run begins, and not while nothing happens."""
+    """A page of stored results is drawn again when a run begins and when its process dies."""
     store = plant_writer(tmp_path / "store")
     page = visit(serve(store.path), "Plant overview")
     page.evaluate("document.querySelector('h1').dataset.drawn = 'once'")
     page.wait_for_timeout(5_000)
     assert page.locator("h1").get_attribute("data-drawn") == "once"
     begun = {"run": ["run-2"], "started": [datetime(2026, 3, 1, tzinfo=UTC)], "status": ["RUNNING"]}
-    store.write_runs(pl.DataFrame(begun))
-    expect(page.get_by_text("has not ended")).to_be_visible(timeout=15_000)
+    with alive(store.path, "run-2"):
+        store.write_runs(pl.DataFrame(begun))
+        expect(page.get_by_text("has not ended")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("was killed")).to_be_visible(timeout=15_000)
 
 
 @pytest.mark.parametrize(("scheme", "ink"), [("light", (34, 40, 44)), ("dark", (228, 232, 234))])

@@ -133,11 +133,40 @@ def test_a_killed_job_leaves_the_results_and_the_next_one_ends(
     assert done.returncode == -signal.SIGKILL
     assert store.read_scores().equals(before[0])
     assert store.read_explanations().equals(before[1])
-    assert store.read_runs()["status"].to_list()[-1] == "RUNNING"
+    assert store.read_runs()["status"].to_list()[-1] == "LOST"
     assert CliRunner().invoke(main, ["score", str(recipe)]).exit_code == 0  # with whole models
     assert model(store) == before[2]
     assert store.read_scores().equals(before[0])
     assert not (store.path / ".draft").exists()
+
+
+#: Begin a job and stay in it.
+BEGIN = """
+import sys
+from pathlib import Path
+from sensorssm_pipelines.jobs.records import recorded
+from sensorssm_pipelines.recipes import load_recipe
+from sensorssm_pipelines.store import Store
+
+recipe = load_recipe(Path(sys.argv[1]))
+with recorded(recipe, Store(recipe.store), "fit"):
+    print("begun", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_killed_run_is_lost_and_a_living_one_runs(recipe: Path) -> None:
+    """Another process sees both, and no later run hides it."""
+    store = Store(recipe.with_name("store"), read_only=True)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", BEGIN, str(recipe)], **pipes) as job:
+        assert job.stdout is not None and job.stdout.readline() == b"begun\n"
+        assert store.read_runs()["status"][-1] == "RUNNING"
+        job.kill()
+    assert job.returncode == -signal.SIGKILL
+    assert store.read_runs()["status"][-1] == "LOST"
+    assert CliRunner().invoke(main, ["score", str(recipe)]).exit_code == 0
+    assert store.read_runs()["status"][-2:].to_list() == ["LOST", "DONE"]
 
 
 def model(store: Store) -> dict[str, bytes]:

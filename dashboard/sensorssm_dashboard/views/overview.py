@@ -68,6 +68,11 @@ def _last_run(store: Store) -> None:
     status, started = runs["status"][-1], text.instant(runs["started"][-1])
     if status == "FAILED":
         st.warning(f"The last run failed ({started}): what is shown is older, or a part. See Runs.")
+    elif status == "LOST":
+        st.warning(
+            f"The last run was killed ({started}) before it ended: what is shown is older, or a "
+            "part. Run it again."
+        )
     elif status == "RUNNING":
         st.info(f"A run that began at {started} has not ended: what is shown is older, or a part.")
 

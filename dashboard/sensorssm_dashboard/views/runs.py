@@ -40,8 +40,9 @@ def _body(store: Store) -> None:
 
 
 def _run(run: Mapping[str, Any]) -> None:
+    unended = "killed before it ended" if run["status"] == "LOST" else "still running"
     ended = run["ended"]
-    took = "still running" if ended is None else f"took {text.duration(ended - run['started'])}"
+    took = unended if ended is None else f"took {text.duration(ended - run['started'])}"
     st.caption(
         f"Recipe {text.plain(run['recipe'])} · {text.plain(str(run['status']).lower())} · "
         f"started {text.instant(run['started'])} · {took}"

@@ -7,7 +7,7 @@ from datetime import datetime
 import polars as pl
 
 from sensorssm.errors import ConfigError, DataError
-from sensorssm_pipelines.store.schema import UTC_TIME
+from sensorssm_pipelines.store.table import UTC_TIME
 
 _DAY = "%Y-%m-%d"
 _EPOCH = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1, "epoch_ns": -1_000}

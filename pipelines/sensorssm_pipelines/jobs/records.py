@@ -15,6 +15,7 @@ import polars as pl
 from sensorssm_pipelines.ingest import Account
 from sensorssm_pipelines.recipes.parts import Recipe
 from sensorssm_pipelines.store import Store
+from sensorssm_pipelines.store.lock import alive
 
 
 @dataclass
@@ -28,17 +29,21 @@ class Record:
 
 @contextmanager
 def recorded(recipe: Recipe, store: Store, job: str) -> Iterator[Record]:
-    """Keep a row in the table of runs while a job lasts: RUNNING, then DONE or FAILED."""
+    """Keep a row in the table of runs while a job lasts: RUNNING, then DONE or FAILED.
+
+    A process that is killed writes neither; the store reads its row as LOST.
+    """
     started = datetime.now(UTC)
     record = Record(f"{started:%Y-%m-%dT%H:%M:%S.%f} {job} {recipe.name}")
-    _write(recipe, store, record, started, "RUNNING")
-    try:
-        yield record
-    except BaseException as error:
-        record.report["error"] = str(error) or type(error).__name__
-        _write(recipe, store, record, started, "FAILED")
-        raise
-    _write(recipe, store, record, started, "DONE")
+    with alive(store.path, record.run):
+        _write(recipe, store, record, started, "RUNNING")
+        try:
+            yield record
+        except BaseException as error:
+            record.report["error"] = str(error) or type(error).__name__
+            _write(recipe, store, record, started, "FAILED")
+            raise
+        _write(recipe, store, record, started, "DONE")
 
 
 def to_json(report: Any) -> str:

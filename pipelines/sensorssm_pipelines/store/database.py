@@ -19,7 +19,7 @@ from sensorssm_pipelines.store.rows import (
     require_key,
     to_sqlite,
 )
-from sensorssm_pipelines.store.schema import Table
+from sensorssm_pipelines.store.table import Table
 
 _VERSION = 2
 _BUSY_S = 10.0

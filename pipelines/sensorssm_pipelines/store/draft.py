@@ -10,8 +10,8 @@ from pathlib import Path
 
 from sensorssm_pipelines.store import schema
 from sensorssm_pipelines.store.lock import alone
-from sensorssm_pipelines.store.schema import Table
 from sensorssm_pipelines.store.store import DRAFT, HISTORY, Store
+from sensorssm_pipelines.store.table import Table
 
 _MODELS = "models"
 

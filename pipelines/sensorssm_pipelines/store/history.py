@@ -15,7 +15,7 @@ import polars as pl
 
 from sensorssm.errors import StoreError
 from sensorssm_pipelines.store.rows import as_utc, conform
-from sensorssm_pipelines.store.schema import Table
+from sensorssm_pipelines.store.table import Table
 
 _NO_ASSET = "__HIVE_DEFAULT_PARTITION__"  # Hive's own word for a partition without a value
 _LONGEST = 200  # bytes; file systems take 255, and "asset=" stands before the name

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from sensorssm.errors import ConfigError, StoreError
-from sensorssm_pipelines.store.schema import UTC_TIME, Table
+from sensorssm_pipelines.store.table import UTC_TIME, Table
 
 
 def conform(table: Table, frame: pl.DataFrame) -> pl.DataFrame:

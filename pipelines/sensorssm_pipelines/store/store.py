@@ -15,8 +15,8 @@ from sensorssm.errors import StoreError
 from sensorssm_pipelines.store import operators, schema
 from sensorssm_pipelines.store.database import Database
 from sensorssm_pipelines.store.history import History
-from sensorssm_pipelines.store.lock import alone
-from sensorssm_pipelines.store.schema import Table
+from sensorssm_pipelines.store.lock import alone, is_alive
+from sensorssm_pipelines.store.table import Table
 
 Moment = datetime | str | None
 _DATABASE = "results.db"
@@ -182,7 +182,6 @@ class Store:
     read_alarms = _reader(schema.ALARMS)
     read_labels = _reader(schema.LABELS)
     read_metrics = _reader(schema.METRICS)
-    read_runs = _reader(schema.RUNS)
     read_heartbeat = _reader(schema.HEARTBEAT)
     read_readings = _reader(schema.READINGS)
     read_explanations = _reader(schema.EXPLANATIONS)
@@ -190,6 +189,16 @@ class Store:
     read_skill = _reader(schema.SKILL)
     read_calibration = _reader(schema.CALIBRATION)
     read_quarantine = _reader(schema.QUARANTINE)
+
+    def read_runs(
+        self, asset: str | None = None, start: Moment = None, end: Moment = None
+    ) -> pl.DataFrame:
+        """Return the runs; one whose process died before it said how it ended is LOST."""
+        rows = self._read(schema.RUNS, asset, start, end)
+        running = rows.filter(status="RUNNING")["run"]
+        lost = [run for run in running if not is_alive(self.path, run)]
+        status = pl.when(pl.col("run").is_in(lost)).then(pl.lit("LOST")).otherwise("status")
+        return rows.with_columns(status=status)
 
     def read_alarm_events(
         self, asset: str | None = None, start: Moment = None, end: Moment = None

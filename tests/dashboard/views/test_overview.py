@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from sensorssm_pipelines.store import Store
+from sensorssm_pipelines.store.lock import alive
 
 
 def badges(page) -> list[str]:
@@ -125,13 +126,15 @@ def test_many_assets_are_many_tiles(build_store, open_page) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [("FAILED", "failed"), ("RUNNING", "has not ended"), ("DONE", None)]
+    ("status", "words"),
+    [("FAILED", "failed"), ("LOST", "was killed"), ("RUNNING", "has not ended"), ("DONE", None)],
 )
 def test_a_run_that_did_not_end_well_is_told(build_store, open_page, status, words) -> None:
     """Half a store must not pass for a whole one."""
     store = build_store()
     store.write_runs(store.read_runs().with_columns(status=pl.lit(status)))
-    page = open_page("overview", store)
+    with alive(store.path, store.read_runs()["run"][0]):
+        page = open_page("overview", store)
     told = [box.value for box in (*page.warning, *page.info) if "run" in box.value]
     assert len(told) == (words is not None)
     assert words is None or words in told[0]
