@@ -18,7 +18,7 @@ from sensorssm.estimators.selection import (
     training_sums,
 )
 from sensorssm.models.linear import LinearForecast
-from sensorssm.models.memory import Features, MemoryState
+from sensorssm.models.memory import Features
 from sensorssm.models.readout import Sums
 
 FloatArray = NDArray[np.float64]
@@ -41,8 +41,8 @@ class Attempt:
     scale : (M,) each tag's standard deviation
     plans : per asset, the block (n,) of every row; linears : per block, a forecast that has not
         seen it
-    ends : per asset, the memory after its last row; kept : per asset, the kept rows
-    sums : over all training rows; tails : per asset, the rows to learn from later
+    kept : per asset, the kept rows; tails : per asset, the rows to learn from later
+    sums : over all training rows
     """
 
     lesson: Lesson
@@ -53,7 +53,6 @@ class Attempt:
     seen: Features
     block: IntArray
     scale: FloatArray
-    ends: list[MemoryState]
     plans: list[IntArray]
     linears: dict[int, LinearForecast]
     kept: list[IntArray]
@@ -109,7 +108,6 @@ def attempt(lesson: Lesson, series: Sequence[Series], scale: FloatArray) -> Atte
         features._replace(z=features.z[:, :, :0]),
         block,
         scale,
-        learned.ends,
         learned.plans,
         linears,
         learned.kept.rows,

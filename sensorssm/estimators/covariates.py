@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sensorssm.errors import ModelFileError
+from sensorssm.estimators.asset_state import AssetState
 from sensorssm.estimators.assets import AssetRows
 from sensorssm.estimators.base import under
 from sensorssm.estimators.checks import refuse_empty_tags
 from sensorssm.estimators.covariate_effect import DECAY_STEPS, Effect, learn_effect
 from sensorssm.estimators.fitting import Fit, calibrate, fit_model
+from sensorssm.estimators.forecast_model import ForecastModel, Seen
 from sensorssm.estimators.learning import Series
 from sensorssm.estimators.model_parts import (
     conformal_from_arrays,
@@ -22,7 +24,6 @@ from sensorssm.estimators.model_parts import (
     model_from_arrays,
     model_to_arrays,
 )
-from sensorssm.estimators.stream import AssetState, ForecastModel, Seen, context_of
 from sensorssm.estimators.targets import Targets
 from sensorssm.scoring.conformal import Conformal, check_levels
 
@@ -87,9 +88,7 @@ class KnownFuture:
         self, told: Told, model: ForecastModel, seen: Seen, steps: int, levels: ArrayLike
     ) -> FloatArray:
         """Return the quantiles (k, H, M, Q) of what is `seen` by `model`, as told by the future."""
-        point = told.point(model.forecast(seen, steps, None))
-        context = context_of(seen.features, model.linear)
-        sure = self.sure.quantiles(point, context, seen.width, check_levels(levels))
+        sure = model.fan(self.sure, seen, told.moved, steps, check_levels(levels))
         return told.fan(model.forecast(seen, steps, levels), sure)
 
     def read(self, record: AssetRows, state: AssetState) -> None:

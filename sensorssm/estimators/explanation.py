@@ -1,8 +1,9 @@
 """Which readings carry a forecast: its linear part taken apart, reading by reading.
 
-Given how far each reading is trusted, the memory and everything read out of it are linear in the
-readings. So the memory itself is asked, by the same compiled loop that forecasts: each reading in
-turn is replaced by a pulse of one unit, and what the forecast answers is that reading's share.
+Given how far each reading is trusted, and how far forecasts may leave the last reading, the memory
+and everything read out of it are linear in the readings. So the memory itself is asked, by the same
+compiled loop that forecasts: each reading in turn is replaced by a pulse of one unit, and what the
+forecast answers is that reading's share.
 """
 
 from __future__ import annotations
@@ -17,9 +18,8 @@ from sensorssm.errors import ConfigError
 from sensorssm.estimators.assets import AssetRows
 from sensorssm.estimators.checks import check_origins
 from sensorssm.estimators.covariates import KnownFuture
+from sensorssm.estimators.forecast_model import ForecastModel, Seen, check_horizon
 from sensorssm.estimators.rolling import RollingForecaster
-from sensorssm.estimators.stream import ForecastModel, check_horizon
-from sensorssm.models.linear import LinearForecast
 from sensorssm.models.memory import Features, MemoryState
 
 FloatArray = NDArray[np.float64]
@@ -72,9 +72,10 @@ def explain_forecast(
     before = state.memory.copy()
     model.advance(record.values[first:], record.elapsed[first:], state, _NO_ROWS)
     seen = model.look(state)
-    told = linear.forecast(seen.features, steps)[0]
+    told = linear.forecast(seen.features, steps)
+    told = model.held_back(told, seen)[0]
     point = model.forecast(seen, steps, None)[0]
-    parts = _Pulses.of(linear, before, record, first).answers(steps)
+    parts = _Pulses.of(model, seen, before, record, first).answers(steps)
     response, older, level = (np.stack(part, axis=-1) for part in zip(*parts, strict=True))
     future = np.zeros_like(point)
     if known is not None:
@@ -87,9 +88,11 @@ def explain_forecast(
 
 
 class _Pulses(NamedTuple):
-    """A memory before the last rows of a record, and how far those are trusted."""
+    """A memory before the last rows of a record, how far those are trusted, and how far the
+    forecast reaches."""
 
-    linear: LinearForecast
+    model: ForecastModel
+    weighed: FloatArray
     before: MemoryState
     values: FloatArray
     elapsed: FloatArray
@@ -97,13 +100,14 @@ class _Pulses(NamedTuple):
 
     @classmethod
     def of(
-        cls, linear: LinearForecast, before: MemoryState, record: AssetRows, first: int
+        cls, model: ForecastModel, seen: Seen, before: MemoryState, record: AssetRows, first: int
     ) -> _Pulses:
+        linear = model.linear
         values, elapsed = record.values[first:], record.elapsed[first:]
         trust = np.isfinite(values).astype(np.float64)
         if linear.gate is not None:
             trust = linear.memory.trust(values, elapsed, before, linear.gate)
-        return cls(linear, before, values, elapsed, trust)
+        return cls(model, seen.weighed, before, values, elapsed, trust)
 
     def answers(self, steps: int) -> list[tuple[FloatArray, FloatArray, FloatArray]]:
         """Return per tag the response (H, L), what older rows add to it (H,), and the level."""
@@ -116,23 +120,25 @@ class _Pulses(NamedTuple):
         pulses = np.concatenate([np.eye(rows)[:, ::-1], np.zeros_like(whole), whole], axis=1)
         trust = np.repeat(self.trust[:, tag, None], rows + 2, axis=1)
         state = _alike(self.before, tag, rows + 2, forgetting=rows)
-        features = self.linear.memory.reread(pulses, self.elapsed, state, trust)
-        told = _forecasts(self.linear, features, tag, steps)
+        features = self.model.linear.memory.reread(pulses, self.elapsed, state, trust)
+        told = self._forecasts(features, tag, steps)
         return told[:rows].T, told[rows], features.level[0, -1]
 
-
-def _forecasts(linear: LinearForecast, features: Features, tag: int, steps: int) -> FloatArray:
-    """Return the forecasts (count, H) of one row of features by the weights of one tag."""
-    one = replace(linear, weights=linear.weights[tag, None], bases=linear.bases[tag, None])
-    as_rows = Features(
-        features.z.swapaxes(0, 1),
-        features.level.T,
-        features.spread.swapaxes(0, 1),
-        features.recent.swapaxes(0, 1),
-        np.repeat(features.slot, len(features.z)),
-        features.waited.T,
-    )
-    return one.forecast(as_rows, steps)[:, :, 0]
+    def _forecasts(self, features: Features, tag: int, steps: int) -> FloatArray:
+        """Return the forecasts (count, H) of one row of features by the weights of one tag."""
+        linear = self.model.linear
+        one = replace(linear, weights=linear.weights[tag, None], bases=linear.bases[tag, None])
+        as_rows = Features(
+            features.z.swapaxes(0, 1),
+            features.level.T,
+            features.spread.swapaxes(0, 1),
+            features.recent.swapaxes(0, 1),
+            np.repeat(features.slot, len(features.z)),
+            features.waited.T,
+        )
+        weighed = np.repeat(self.weighed[:, tag, None], len(features.z), axis=0)
+        told = one.forecast(as_rows, steps)
+        return self.model.reach.follow(told, as_rows.last, as_rows.waited, weighed)[:, :, 0]
 
 
 def _alike(state: MemoryState, tag: int, count: int, *, forgetting: int) -> MemoryState:

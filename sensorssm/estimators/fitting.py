@@ -9,18 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
+from sensorssm.estimators.asset_state import AssetState
 from sensorssm.estimators.attempt import Attempt, attempt, since_reading
+from sensorssm.estimators.forecast_model import ForecastModel, context_of
 from sensorssm.estimators.learning import Lesson, Series
 from sensorssm.estimators.selective_fitting import corrected, fit_correction
 from sensorssm.estimators.spikes import distrust
-from sensorssm.estimators.stream import AssetState, ForecastModel, context_of
 from sensorssm.models.linear import continued
 from sensorssm.models.memory import plan_memory
+from sensorssm.models.reach import Reach
 from sensorssm.scoring.conformal import Conformal, fit_offsets
 from sensorssm.scoring.dispersion_fit import fit_dispersion
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+_NO_ROWS = np.zeros(0, dtype=np.int64)
 
 # Of the longest asset's rows, the share that a readout's horizon may take; its last season goes on.
 HORIZON_SHARE = 4
@@ -74,20 +78,25 @@ def fit_model(
     with ThreadpoolController().limit(limits=1, user_api="blas"):
         # The products are small: a second thread waits longer than it works.
         best = _best_attempt(lessons, series, scale, gated)
-    correction, residual, states = None, best.residual, [{} for _ in series]
+    correction, residual = None, best.residual
     if selective and best.lesson.horizon == horizon:
         correction = fit_correction(best, series, seed)
     if correction is not None:
-        residual, states = corrected(best, series, correction)
+        residual = corrected(best, series, correction)
     conformal = calibrate(best, residual, horizon)
     longer = continued(best.linear.weights, horizon, best.linear.seasons)
     linear = replace(best.linear, weights=longer)
-    tracker = conformal.init_state()
-    ends = [
-        AssetState(memory, tracker.copy(), state)
-        for memory, state in zip(best.ends, states, strict=True)
-    ]
-    return Fit(ForecastModel(linear, conformal, correction), ends, best, residual)
+    reach = _reach(best, residual, conformal.dispersion.knots)
+    model = ForecastModel(linear, reach, conformal, correction)
+    return Fit(model, [_end(model, one) for one in series], best, residual)
+
+
+def _end(model: ForecastModel, series: Series) -> AssetState:
+    """Return where an asset stands after its last row; its intervals are as they were fitted."""
+    state = model.start()
+    for _ in model.points(series.values, series.elapsed, state, _NO_ROWS, 1):
+        pass
+    return state
 
 
 def _best_attempt(
@@ -122,8 +131,7 @@ def calibrate(best: Attempt, residual: FloatArray, horizon: int) -> Conformal:
     They may be less than the attempt's own, by what was added to its forecasts.
     """
     context, fitted = context_of(best.seen, best.linear), residual.shape[1]
-    told = best.told + (best.residual - residual)
-    residual, told = (since_reading(part, context.waited) for part in (residual, told))
+    residual, told = _since_reading(best, residual)
     horizons = sum(float(np.ptp(rows)) for rows in best.kept if len(rows)) / fitted
     dispersion = fit_dispersion(residual, told, context, 1e-9 * best.scale, max(horizons, 1e-3))
     steps = np.broadcast_to(np.arange(1, fitted + 1)[:, None], residual.shape)
@@ -132,3 +140,16 @@ def calibrate(best: Attempt, residual: FloatArray, horizon: int) -> Conformal:
     growth = np.sqrt(np.arange(fitted + 1, horizon + 1) / fitted)  # as a random walk's
     beyond = offsets[:, -1:] * growth[None, :, None].astype(np.float32)
     return Conformal(np.concatenate([offsets, beyond], axis=1), dispersion)
+
+
+def _reach(best: Attempt, residual: FloatArray, knots: IntArray) -> Reach:
+    """Return how far forecasts may reach, by held-back residuals (k, H', M) as in `calibrate`."""
+    residual, told = (part[:, knots - 1] for part in _since_reading(best, residual))
+    return Reach.of(knots, residual, told + residual - best.seen.last[:, None])
+
+
+def _since_reading(best: Attempt, residual: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return residuals as in `calibrate`, and their forecasts, by the steps since each tag's last
+    reading; NaN where unknown."""
+    told, waited = best.told + (best.residual - residual), best.seen.waited
+    return since_reading(residual, waited), since_reading(told, waited)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sensorssm.errors import ShapeError
+from sensorssm.estimators.forecast_model import check_horizon
 from sensorssm.estimators.state_parts import checked_parts
-from sensorssm.estimators.stream import check_horizon
 from sensorssm.scoring.conformal import check_levels
 
 FloatArray = NDArray[np.float64]

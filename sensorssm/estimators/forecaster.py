@@ -16,6 +16,7 @@ from sensorssm.estimators.checks import check_steps, refuse_empty_tags
 from sensorssm.estimators.covariates import fit_known_future
 from sensorssm.estimators.explanation import Explaining
 from sensorssm.estimators.fitting import fit_model
+from sensorssm.estimators.forecast_model import ForecastModel
 from sensorssm.estimators.growth import Growth
 from sensorssm.estimators.imputation import Imputing
 from sensorssm.estimators.known_inputs import KnownInputs
@@ -24,7 +25,7 @@ from sensorssm.estimators.readers import FutureState, FutureStream
 from sensorssm.estimators.rolling import mean_below_zero
 from sensorssm.estimators.seasonality import resolve_seasons
 from sensorssm.estimators.selective_fitting import deltas_along
-from sensorssm.estimators.stream import ForecastModel, ForecastStream
+from sensorssm.estimators.stream import ForecastStream
 
 FloatArray = NDArray[np.float64]
 
@@ -169,7 +170,8 @@ class SSMForecaster(Imputing, Explaining, ModelForecaster):
         self._follow(records)
         self._seen = empty_like(X)
         old = self._model
-        self._model = ForecastModel(self._growth.improve(old.linear), old.conformal, old.correction)
+        linear = self._growth.improve(old.linear)
+        self._model = ForecastModel(linear, old.reach, old.conformal, old.correction)
         return self
 
     def predict(self, X: Any, *, times: Any = None, groups: Any = None, future: Any = None) -> Any:

@@ -107,7 +107,6 @@ class Learned:
 
     sums: Sums
     kept: Kept
-    ends: list[MemoryState]
     tails: list[Tail]
     plans: list[IntArray]
     train_blocks: int
@@ -129,20 +128,19 @@ def learn(lesson: Lesson, series: Sequence[Series]) -> Learned:
     tags = series[0].values.shape[1]
     rows = sum(int(np.count_nonzero(_judges(plan))) for plan in plans)
     stride = max(1, rows // _kept_rows(lesson, tags))
-    sums, kept, ends, tails = _no_sums(lesson, tags), Kept(), [], []
+    sums, kept, tails = _no_sums(lesson, tags), Kept(), []
 
-    def read(asset: int) -> tuple[Sums, Kept, MemoryState, Tail]:
+    def read(asset: int) -> tuple[Sums, Kept, Tail]:
         own, rows = _no_sums(lesson, tags), Kept()
-        return own, rows, *_learn_one(lesson, series[asset], plans[asset], stride, own, rows)
+        return own, rows, _learn_one(lesson, series[asset], plans[asset], stride, own, rows)
 
     for low in range(0, len(series), lesson.threads):  # only so many sums are held at once
         some = range(low, min(low + lesson.threads, len(series)))
-        for own, judged, end, tail in in_threads(read, some, lesson.threads):
+        for own, judged, tail in in_threads(read, some, lesson.threads):
             sums.join(own)
             kept.extend(judged)
-            ends.append(end)
             tails.append(tail)
-    return Learned(sums, kept, ends, tails, plans, TRAIN_BLOCKS)
+    return Learned(sums, kept, tails, plans, TRAIN_BLOCKS)
 
 
 def in_threads(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -> list[Result]:
@@ -219,8 +217,8 @@ def _blocks(series: Series, lesson: Lesson) -> IntArray:
 
 def _learn_one(
     lesson: Lesson, series: Series, plan: IntArray, stride: int, sums: Sums, kept: Kept
-) -> tuple[MemoryState, Tail]:
-    """Read one asset; return the memory after its last row, and the rows to learn from later."""
+) -> Tail:
+    """Read one asset; return the rows to learn from later."""
     state = lesson.memory.init_state(lesson.start)
     targets = Targets.of(series.lessons, series.elapsed, BRIDGE)
     observed = Targets.of(series.values, series.elapsed)
@@ -245,7 +243,7 @@ def _learn_one(
             kept.block.append(plan[rows[chosen]])
             kept.truth.append(observed.after_all(rows[chosen], lesson.horizon))
             kept.features.append(features.at(chosen))
-    return state, Tail(before, series.values[ready:].copy(), series.elapsed[ready:].copy())
+    return Tail(before, series.values[ready:].copy(), series.elapsed[ready:].copy())
 
 
 def _add(

@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from sensorssm.estimators.asset_state import AssetState
 from sensorssm.estimators.assets import AssetRows
 from sensorssm.estimators.base import under
 from sensorssm.estimators.covariates import KnownFuture
+from sensorssm.estimators.forecast_model import ForecastModel
 from sensorssm.estimators.growth import Growth
 from sensorssm.estimators.model_parts import model_from_arrays, model_to_arrays
 from sensorssm.estimators.readers import FutureReader, FutureState, Reader
 from sensorssm.estimators.rolling import RollingForecaster
-from sensorssm.estimators.stream import AssetState, ForecastModel
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

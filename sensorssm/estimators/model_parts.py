@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorssm.errors import ModelFileError
-from sensorssm.estimators.stream import ForecastModel
+from sensorssm.estimators.forecast_model import ForecastModel
 from sensorssm.models.linear import LinearForecast
 from sensorssm.models.memory import Gate, Memory
+from sensorssm.models.reach import Reach
 from sensorssm.scoring.conformal import LEVELS, Conformal
 from sensorssm.scoring.dispersion import WAYS, Dispersion
 
@@ -40,6 +41,7 @@ def model_to_arrays(model: ForecastModel) -> tuple[dict[str, Any], dict[str, NDA
         "bases": linear.bases,
         "start": linear.start,
         "spread_tau": memory.spread_tau,
+        "reach.usual": model.reach.usual,
     }
     arrays |= conformal_to_arrays(model.conformal)
     if linear.gate is not None:
@@ -74,6 +76,7 @@ def model_from_arrays(config: Mapping[str, Any], arrays: Arrays) -> ForecastMode
         "frequency": memory.tau.shape,
         "weights": (tags, memory.feature_count, horizon),
         "bases": (tags, len(seasons)),
+        "reach.usual": (2, tags, len(arrays["dispersion.knots"])),
     }
     gate = None
     if config["gate"] is not None:
@@ -91,7 +94,8 @@ def model_from_arrays(config: Mapping[str, Any], arrays: Arrays) -> ForecastMode
         from sensorssm.estimators.selective_memory import Correction  # compiles its cell
 
         correction = Correction.from_parts(config["correction"], arrays, tags, spreads)
-    return ForecastModel(linear, conformal, correction)
+    reach = Reach(conformal.dispersion.knots, arrays["reach.usual"])
+    return ForecastModel(linear, reach, conformal, correction)
 
 
 def conformal_to_arrays(conformal: Conformal) -> dict[str, NDArray[Any]]:

@@ -10,17 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sensorssm.errors import ConfigError, ShapeError
+from sensorssm.estimators.asset_state import AssetState
 from sensorssm.estimators.assets import AssetRows
 from sensorssm.estimators.base import under
 from sensorssm.estimators.covariates import KnownFuture
+from sensorssm.estimators.forecast_model import ForecastModel, check_horizon
 from sensorssm.estimators.known_inputs import KnownInputs
-from sensorssm.estimators.stream import (
-    AssetState,
-    ForecastModel,
-    ForecastStream,
-    check_horizon,
-    steps_of,
-)
+from sensorssm.estimators.stream import ForecastStream, steps_of
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

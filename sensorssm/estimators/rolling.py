@@ -15,8 +15,8 @@ from sensorssm.estimators.answers import forecast_answer
 from sensorssm.estimators.assets import AssetRows, assets_of, between_steps
 from sensorssm.estimators.base import ModelFolder, WindowEstimator
 from sensorssm.estimators.checks import check_origins
+from sensorssm.estimators.forecast_model import check_horizon
 from sensorssm.estimators.learning import Series, in_threads
-from sensorssm.estimators.stream import check_horizon
 from sensorssm.frames import Window
 from sensorssm.scoring.conformal import check_levels
 

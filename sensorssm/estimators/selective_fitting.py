@@ -52,12 +52,9 @@ def _usual_size(attempt: Attempt) -> FloatArray:
     return np.where(count > 0, np.maximum(mean, 1e-6 * attempt.scale), attempt.scale)
 
 
-def corrected(
-    attempt: Attempt, series: Sequence[Series], correction: Correction
-) -> tuple[FloatArray, list[State]]:
-    """Return the attempt's residuals (k, H, M) less what the correction adds, and each asset's
-    state after its last row."""
-    residual, states, at = attempt.residual.copy(), [], 0
+def corrected(attempt: Attempt, series: Sequence[Series], correction: Correction) -> FloatArray:
+    """Return the attempt's residuals (k, H, M) less what the correction adds."""
+    residual, at = attempt.residual.copy(), 0
     path = correction.path(attempt.linear)
     for one, kept in zip(series, attempt.kept, strict=True):
         state = correction.start(attempt.linear.start)
@@ -67,8 +64,7 @@ def corrected(
             rows = slice(at, at + len(inside))
             residual[rows] -= correction.add(np.zeros_like(residual[rows]), coefficients[inside])
             at += len(inside)
-        states.append(state)
-    return residual, states
+    return residual
 
 
 def deltas_along(

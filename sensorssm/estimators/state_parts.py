@@ -74,6 +74,7 @@ _POSSIBLE: dict[str, Callable[[NDArray[Any]], bool]] = {
     "clock": _is_clock,
     "slow": _is_slow,
     "slots": _are_slots,
+    "moved": _are_slots,
     "scales": lambda part: bool(np.all(part >= 0)),
     "width": lambda part: bool(np.all(np.abs(part) <= _WIDEST)),
 }

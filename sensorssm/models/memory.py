@@ -84,6 +84,11 @@ class Features(NamedTuple):
     slot: FloatArray
     waited: FloatArray
 
+    @property
+    def last(self) -> FloatArray:
+        """Return each tag's last reading (k, M)."""
+        return self.recent[:, :, -1].copy()
+
     def at(self, rows: IntArray) -> Features:
         """Return the features of some of the rows."""
         return Features(self.z[:, rows], *(part[rows] for part in self[1:]))

@@ -114,6 +114,7 @@ class Conformal:
         values: FloatArray,
         slots: FloatArray,
         points: FloatArray,
+        moved: FloatArray,
         context: Context,
         state: TrackerState,
         rows: IntArray,
@@ -123,7 +124,8 @@ class Conformal:
         Parameters
         ----------
         values : (n, M); slots : (n,) their places on the grid
-        points : (n, M, K) forecasts made after each row, at the knots
+        points, moved : (n, M, K) forecasts made after each row, at the knots, as they were fitted,
+            and what was added to them since
         context : of the n rows
         state : overwritten
         rows : increasing row numbers
@@ -137,6 +139,7 @@ class Conformal:
         out = np.empty((len(rows), *state.width.shape))
         at_knots = self.dispersion.at_knots(points.swapaxes(1, 2), context)
         middles, scales = (np.ascontiguousarray(part.swapaxes(1, 2)) for part in at_knots)
+        middles += moved
         rates = RATE / np.sqrt(knots)
         track(values, slots, middles, scales, knots, offsets, rates, rows, *state, out)
         return out

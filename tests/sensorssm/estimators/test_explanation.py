@@ -44,13 +44,19 @@ def test_the_parts_add_up_to_the_forecast(fitted: SSMForecaster, origin: int, pa
 
 
 def test_a_response_is_what_a_changed_reading_does(fitted: SSMForecaster) -> None:
-    """Adding 1 to one reading moves the forecast by its response, and nothing else's."""
-    X = readings(800)
+    """Adding 1 to one reading moves the forecast by its response, and nothing else's.
+
+    That is as far as the forecast reaches; the reading may also tell it to reach further or less.
+    """
+    X, model = readings(800), fitted._model
     parts = fitted.explain_forecast(X, past=40)
+    ones, end = np.ones(800), np.array([799])
+    seen = model.advance(X, ones, model.start(), end)
     for lag, tag in ((0, 0), (5, 1), (24, 1), (39, 1)):
         other = X.copy()
         other[-1 - lag, tag] += 1.0
-        moved = fitted.forecast_from(other, [-1])[0] - fitted.forecast_from(X, [-1])[0]
+        as_far = model.advance(other, ones, model.start(), end)._replace(weighed=seen.weighed)
+        moved = model.forecast(as_far, None, None)[0] - fitted.forecast_from(X, [-1])[0]
         wanted = np.zeros_like(moved)
         wanted[:, tag] = parts.response[:, lag, tag]
         np.testing.assert_allclose(moved, wanted, atol=1e-9)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from sensorssm.config import ResidualConfig, TrainingConfig
+from sensorssm.estimators.forecast_model import ForecastModel
 from sensorssm.estimators.forecaster import SSMForecaster
 from sensorssm.estimators.selective import SelectiveResidual
 from sensorssm.estimators.selective_memory import Correction, inputs_of
-from sensorssm.estimators.stream import ForecastModel
 
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -54,7 +54,7 @@ def corrected(readings: np.ndarray) -> SSMForecaster:
     )
     assert selective.kept_, "the teacher is in the inputs: the correction must have been kept"
     correction = Correction(selective, np.array([0.2, 1.0]), np.zeros((2, spreads)))
-    model._model = ForecastModel(linear, conformal, correction)
+    model._model = ForecastModel(linear, model._model.reach, conformal, correction)
     model._states = {"": model._model.start()}
     return model
 
@@ -80,7 +80,7 @@ def test_a_correction_changes_every_road_to_a_forecast(
 ) -> None:
     """`predict`, `forecast_from` and the knots that calibration judges all carry it."""
     model = corrected._model
-    plain = ForecastModel(model.linear, model.conformal)
+    plain = ForecastModel(model.linear, model.reach, model.conformal)
     rows = np.array([300])
     seen, bare = (one.advance(readings, np.ones(500), one.start(), rows) for one in (model, plain))
 

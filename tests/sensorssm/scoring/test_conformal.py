@@ -39,7 +39,9 @@ def conformal(rng: np.random.Generator) -> Conformal:
     return Conformal(fit_offsets(rng.standard_normal((500, HORIZON, 2))), plain_dispersion(2))
 
 
-def advance(conformal: Conformal, values: np.ndarray, slots: np.ndarray | None = None):
+def advance(
+    conformal: Conformal, values: np.ndarray, slots: np.ndarray | None = None, moved: float = 0.0
+):
     """Run the tracker over forecasts of 0 and return the width after every row."""
     rows, tags = values.shape
     knots = len(conformal.dispersion.knots)
@@ -48,10 +50,22 @@ def advance(conformal: Conformal, values: np.ndarray, slots: np.ndarray | None =
         values,
         slots,
         np.zeros((rows, tags, knots)),
+        np.full((rows, tags, knots), moved),
         Context(values, values[:, :, None], np.ones((rows, tags, 1)), values),
         conformal.init_state(),
         np.arange(rows),
     )
+
+
+def test_a_moved_forecast_is_judged_where_it_was_moved_to(
+    conformal: Conformal, rng: np.random.Generator
+) -> None:
+    """Readings that moved as far are missed as often; those that did not, more often."""
+    values = rng.standard_normal((60, 2))
+    found, both = advance(conformal, values), advance(conformal, values + 3.0, moved=3.0)
+
+    np.testing.assert_array_equal(both, found)
+    assert np.all(advance(conformal, values, moved=3.0)[-1] > found[-1])
 
 
 def test_the_tracker_is_the_sum_of_matured_misses(
