@@ -158,8 +158,8 @@ with recorded(recipe, Store(recipe.store), "fit"):
 def test_a_killed_run_is_lost_and_a_living_one_runs(recipe: Path) -> None:
     """Another process sees both, and no later run hides it."""
     store = Store(recipe.with_name("store"), read_only=True)
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", BEGIN, str(recipe)], **pipes) as job:
+    command = [sys.executable, "-c", BEGIN, str(recipe)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as job:
         assert job.stdout is not None and job.stdout.readline() == b"begun\n"
         assert store.read_runs()["status"][-1] == "RUNNING"
         job.kill()
