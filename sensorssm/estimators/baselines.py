@@ -11,9 +11,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from sensorssm.errors import ConfigError, ShapeError
-from sensorssm.estimators.base import Arrays
 from sensorssm.estimators.checks import check_steps
 from sensorssm.estimators.fold import State
+from sensorssm.estimators.folder import Arrays
 from sensorssm.estimators.learning import Series
 from sensorssm.estimators.peer import Peer
 from sensorssm.estimators.targets import Targets

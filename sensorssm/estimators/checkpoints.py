@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from sensorssm.errors import ConfigError, ModelFileError
-from sensorssm.estimators.base import load_parts, save_parts, under
+from sensorssm.estimators.folder import load_parts, save_parts, under
 
 Arrays = Mapping[str, NDArray[Any]]
 

@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from sensorssm.errors import ModelFileError
 from sensorssm.estimators.asset_state import AssetState
 from sensorssm.estimators.assets import AssetRows
-from sensorssm.estimators.base import under
 from sensorssm.estimators.checks import refuse_empty_tags
 from sensorssm.estimators.covariate_effect import DECAY_STEPS, Effect, learn_effect
 from sensorssm.estimators.fitting import Fit, calibrate, fit_model
+from sensorssm.estimators.folder import under
 from sensorssm.estimators.forecast_model import ForecastModel, Seen
 from sensorssm.estimators.learning import Series
 from sensorssm.estimators.model_parts import (

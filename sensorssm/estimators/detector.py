@@ -12,8 +12,9 @@ from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sensorssm.errors import ConfigError
-from sensorssm.estimators.base import Arrays, ModelFolder, WindowEstimator
+from sensorssm.estimators.base import WindowEstimator
 from sensorssm.estimators.event_table import event_columns
+from sensorssm.estimators.folder import Arrays, ModelFolder
 from sensorssm.estimators.labels import (
     Label,
     labels_of,

@@ -16,7 +16,7 @@ from sensorssm.estimators.learning import Lesson, Series
 from sensorssm.estimators.selective_fitting import corrected, fit_correction
 from sensorssm.estimators.spikes import distrust
 from sensorssm.models.linear import continued
-from sensorssm.models.memory import plan_memory
+from sensorssm.models.memory_plan import plan_memory
 from sensorssm.models.reach import Reach
 from sensorssm.scoring.conformal import Conformal, fit_offsets
 from sensorssm.scoring.dispersion_fit import fit_dispersion

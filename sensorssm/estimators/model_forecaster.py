@@ -11,8 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sensorssm.estimators.asset_state import AssetState
 from sensorssm.estimators.assets import AssetRows
-from sensorssm.estimators.base import under
 from sensorssm.estimators.covariates import KnownFuture
+from sensorssm.estimators.folder import under
 from sensorssm.estimators.forecast_model import ForecastModel
 from sensorssm.estimators.growth import Growth
 from sensorssm.estimators.model_parts import model_from_arrays, model_to_arrays

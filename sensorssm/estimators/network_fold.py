@@ -12,8 +12,8 @@ from torch import Tensor
 
 from sensorssm.config import ModelConfig
 from sensorssm.errors import ModelFileError
-from sensorssm.estimators.base import Arrays
 from sensorssm.estimators.fold import State
+from sensorssm.estimators.folder import Arrays
 from sensorssm.estimators.scale import Scale
 from sensorssm.estimators.training import one_thread
 from sensorssm.models.network import SensorSSM

@@ -15,9 +15,9 @@ from sensorssm.config import (
     TrainingConfig,
 )
 from sensorssm.errors import ConfigError
-from sensorssm.estimators.base import Arrays
 from sensorssm.estimators.checks import check_steps
 from sensorssm.estimators.fold import Fold
+from sensorssm.estimators.folder import Arrays
 from sensorssm.estimators.learning import Series
 from sensorssm.estimators.peer import Peer
 

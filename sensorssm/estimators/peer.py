@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from sensorssm.estimators.answers import empty_like, predict_answer
 from sensorssm.estimators.assets import AssetRows
-from sensorssm.estimators.base import Arrays, under
 from sensorssm.estimators.checks import refuse_empty_tags
 from sensorssm.estimators.fold import (
     Fold,
@@ -23,6 +22,7 @@ from sensorssm.estimators.fold import (
     tell,
     told_along,
 )
+from sensorssm.estimators.folder import Arrays, under
 from sensorssm.estimators.learning import Series
 from sensorssm.estimators.rolling import RollingForecaster, mean_below_zero
 

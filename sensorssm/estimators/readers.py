@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from sensorssm.errors import ConfigError, ShapeError
 from sensorssm.estimators.asset_state import AssetState
 from sensorssm.estimators.assets import AssetRows
-from sensorssm.estimators.base import under
 from sensorssm.estimators.covariates import KnownFuture
+from sensorssm.estimators.folder import under
 from sensorssm.estimators.forecast_model import ForecastModel, check_horizon
 from sensorssm.estimators.known_inputs import KnownInputs
 from sensorssm.estimators.stream import ForecastStream, steps_of

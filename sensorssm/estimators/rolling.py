@@ -13,8 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 from sensorssm.errors import ConfigError
 from sensorssm.estimators.answers import forecast_answer
 from sensorssm.estimators.assets import AssetRows, assets_of, between_steps
-from sensorssm.estimators.base import ModelFolder, WindowEstimator
+from sensorssm.estimators.base import WindowEstimator
 from sensorssm.estimators.checks import check_origins
+from sensorssm.estimators.folder import ModelFolder
 from sensorssm.estimators.forecast_model import check_horizon
 from sensorssm.estimators.learning import Series, in_threads
 from sensorssm.frames import Window

@@ -8,7 +8,7 @@ import numpy as np
 
 from sensorssm.estimators.attempt import attempt, since_reading
 from sensorssm.estimators.learning import Lesson, Series
-from sensorssm.models.memory import plan_memory
+from sensorssm.models.memory_plan import plan_memory
 
 
 def test_residuals_are_told_by_the_steps_since_the_last_reading() -> None:

@@ -13,7 +13,7 @@ from sensorssm.estimators.attempt import attempt
 from sensorssm.estimators.forecaster import SSMForecaster
 from sensorssm.estimators.growth import Growth
 from sensorssm.estimators.learning import Lesson, Series
-from sensorssm.models.memory import plan_memory
+from sensorssm.models.memory_plan import plan_memory
 
 
 def readings(rows: int) -> np.ndarray:

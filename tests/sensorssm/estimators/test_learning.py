@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sensorssm.estimators.learning import Lesson, Series, learn
-from sensorssm.models.memory import plan_memory
+from sensorssm.models.memory_plan import plan_memory
 
 
 def test_a_row_without_a_reading_teaches_nothing(rng: np.random.Generator) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from sensorssm.config import LAYERS
 from sensorssm.errors import ConfigError, DataError, ModelFileError
-from sensorssm.estimators.base import load_parts, save_parts
+from sensorssm.estimators.folder import load_parts, save_parts
 from sensorssm.estimators.neural import NeuralForecaster
 
 TINY = {"horizon": 8, "lags": 5, "width": 8, "layers": 2, "batch": 4, "segment": 48}

@@ -51,7 +51,7 @@ def test_weights_held_back_have_not_seen_their_block() -> None:
     """Changing the readings of one block changes no weights that are judged on it."""
     from sensorssm.estimators.attempt import attempt
     from sensorssm.estimators.learning import Lesson
-    from sensorssm.models.memory import plan_memory
+    from sensorssm.models.memory_plan import plan_memory
 
     rng = np.random.default_rng(1)
     X = np.sin(np.arange(1200) * np.pi / 6)[:, None] + 0.3 * rng.standard_normal((1200, 1))

@@ -10,7 +10,7 @@ import pytest
 
 from sensorssm.errors import ModelFileError
 from sensorssm.estimators import SSMForecaster
-from sensorssm.estimators.base import load_parts, save_parts
+from sensorssm.estimators.folder import load_parts, save_parts
 from sensorssm.estimators.state_parts import checked_parts
 
 Parts = dict[str, np.ndarray]

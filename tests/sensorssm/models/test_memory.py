@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sensorssm.models.memory import Features, Gate, Memory, plan_memory
+from sensorssm.models.memory import Features, Gate, Memory
+from sensorssm.models.memory_plan import plan_memory
 
 PLAN = plan_memory((12,), rows=4000, lags=4)
 
