@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from difflib import get_close_matches
+from io import BytesIO
 from pathlib import Path
 
 import polars as pl
@@ -165,23 +166,32 @@ def _refuse_encoding(file: Path, schema: pl.Schema, source: Source) -> None:
     """Raise DataError for a CSV file whose header is not of the encoding that the recipe says."""
     with file.open("rb") as opened:
         is_wide = opened.read(2) in _UTF_16
-    if is_wide or (source.encoding == "utf8" and any("\ufffd" in name for name in schema)):
-        found = "UTF-16" if is_wide else "not UTF-8"
-        cure = "" if is_wide else ", or set encoding to 'utf8-lossy' to read on with gaps"
-        raise DataError(f"{file} is {found}. Export it as UTF-8{cure}.")
+    if is_wide != (source.encoding == "utf-16"):
+        found = "is UTF-16: set" if is_wide else "is not UTF-16: correct"
+        raise DataError(f"{file} {found} encoding, or export it as UTF-8.")
+    if source.encoding == "utf8" and any("\ufffd" in name for name in schema):
+        raise DataError(
+            f"{file} is not UTF-8. Set encoding: 'windows-1252' for most files of Western Europe, "
+            "'utf8-lossy' to read on with gaps."
+        )
 
 
 def _scan(file: Path, source: Source) -> pl.LazyFrame:
     if file.suffix.lower() == ".parquet":
         return pl.scan_parquet(file, row_index_name=ROW, row_index_offset=1)
     return pl.scan_csv(
-        file,
+        file if source.encoding.startswith("utf8") else _decoded(file, source.encoding),
         separator=source.separator,
         infer_schema=False,  # "Bad Input" in a column of numbers is a reading to set aside
         row_index_name=ROW,
         row_index_offset=1,
-        encoding=source.encoding,
+        encoding="utf8-lossy" if source.encoding == "utf8-lossy" else "utf8",
     )
+
+
+def _decoded(file: Path, encoding: str) -> BytesIO:
+    """Return a file's text as UTF-8, which is all that the reader takes."""
+    return BytesIO(file.read_bytes().decode(encoding, errors="replace").encode())
 
 
 def _mapped(source: Source) -> list[str]:

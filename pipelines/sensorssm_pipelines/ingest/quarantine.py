@@ -10,7 +10,7 @@ from sensorssm_pipelines.ingest.clean import CODE, REASON, TEXT
 from sensorssm_pipelines.ingest.files import ROW
 from sensorssm_pipelines.ingest.series import FILE, SERIES
 
-FOREIGN_UNIT = pl.format("unit {} is not the tag's", pl.col(UNIT).cast(pl.String))
+FOREIGN_UNIT = pl.format("unit {} does not convert to {}", UNIT, "wanted")
 OUT_OF_RANGE = pl.lit("outside the tag's range")
 
 #: What to look at where nothing can be used, by the start of the reason.

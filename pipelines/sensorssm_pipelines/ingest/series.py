@@ -14,7 +14,7 @@ SERIES = (ASSET, TAG)
 
 
 def convert(readings: pl.DataFrame, tags: list[Tag]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the readings in their tag's unit, and those whose unit does not convert to it.
+    """Return the readings in their tag's unit, and those whose unit does not convert to `wanted`.
 
     A tag whose unit the recipe leaves open takes the one that most of its readings have.
     """
@@ -29,7 +29,7 @@ def convert(readings: pl.DataFrame, tags: list[Tag]) -> tuple[pl.DataFrame, pl.D
     wanted |= {tag.name: tag.unit for tag in tags if tag.unit is not None}
     others = [(tag, unit, wanted[tag]) for tag, unit, _ in found.rows() if unit != wanted[tag]]
     if not others:
-        return readings, readings.clear()
+        return readings, readings.clear().with_columns(wanted=pl.lit(None, pl.Categorical()))
     table = conversions(others).with_columns(pl.col(TAG, UNIT, "wanted").cast(pl.Categorical))
     joined = readings.join(table, on=[TAG, UNIT], how="left", maintain_order="left")
     is_foreign = pl.col("wanted").is_not_null() & pl.col("factor").is_null()
@@ -37,7 +37,8 @@ def convert(readings: pl.DataFrame, tags: list[Tag]) -> tuple[pl.DataFrame, pl.D
         pl.col(VALUE) * pl.col("factor").fill_null(1) + pl.col("offset").fill_null(0),
         pl.coalesce("wanted", UNIT).alias(UNIT),
     )
-    return converted.select(readings.columns), joined.filter(is_foreign).select(readings.columns)
+    foreign = joined.filter(is_foreign).select(*readings.columns, "wanted")
+    return converted.select(readings.columns), foreign
 
 
 def in_range(readings: pl.DataFrame, tags: list[Tag]) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -32,9 +32,16 @@ _UNITS: dict[str, tuple[str, float, float]] = {
     "%": ("ratio", 1e-2, 0.0),
 }
 
+#: Other ways to write some of them, as historians and gauges do.
+_CODES = {
+    "°C": "Cel", "degC": "Cel", "°F": "[degF]", "degF": "[degF]", "psi": "[psi]",
+    "m³/s": "m3/s", "m³/h": "m3/h", "l/s": "L/s", "l/min": "L/min",
+}  # fmt: skip
+
 
 def conversion(found: str, wanted: str) -> tuple[float, float] | None:
     """Return (factor, offset) from one unit to another; None when they do not compare."""
+    found, wanted = _CODES.get(found, found), _CODES.get(wanted, wanted)
     if found == wanted:
         return 1.0, 0.0
     if found not in _UNITS or wanted not in _UNITS:

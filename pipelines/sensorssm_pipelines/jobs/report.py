@@ -75,7 +75,7 @@ def ingest_text(report: IngestReport) -> str:
     account = report.account
     lines = [
         (
-            f"Ingested {account.rows_in:,} readings of {report.assets} assets in "
+            f"Ingested {account.rows_in:,} readings of {_assets(report.assets)} in "
             f"{report.seconds:.1f} s: {report.readings_per_second:,.0f} readings per second"
         ),
         (
@@ -93,10 +93,14 @@ def ingest_text(report: IngestReport) -> str:
     return "\n".join(lines)
 
 
+def _assets(count: int) -> str:
+    return f"{count} asset{'' if count == 1 else 's'}"
+
+
 def fit_text(report: FitReport) -> str:
     """Return what was fitted, on how much, and how long it took."""
     took = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in report.seconds.items())
-    text = f"Fitted {report.assets} assets on {report.rows:,} rows: {took}"
+    text = f"Fitted {_assets(report.assets)} on {report.rows:,} rows: {took}"
     kept = [
         f"{asset} (held-back loss -{gain:.1%})"
         for asset, gain in report.selective.items()

@@ -84,9 +84,11 @@ def _as_config_error(detail: ErrorDetails, where: str) -> ConfigError:
     table = f"[{'.'.join(map(str, parents))}] of {where}" if parents else where
     if detail["type"] == "extra_forbidden":
         return ConfigError.for_key(str(last), list(_model_at(parents).model_fields), table)
-    found = "" if isinstance(detail["input"], dict) else f", found {detail['input']!r}"
+    said, value = _lower(detail["msg"]).rstrip("."), detail["input"]
+    is_told = isinstance(value, dict) or repr(value) in said
+    found = "" if is_told else f", found {value!r}"
     place = f"{where}: {'.'.join(map(str, detail['loc']))}" if detail["loc"] else where
-    return ConfigError(f"{place}: {_lower(detail['msg'])}{found}.")
+    return ConfigError(f"{place}: {said}{found}.")
 
 
 def _lower(message: str) -> str:

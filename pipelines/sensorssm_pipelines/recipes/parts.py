@@ -42,7 +42,7 @@ class Source(Part):
     layout: Literal["long", "wide"]
     separator: Separator = ","
     decimal_comma: bool = False
-    encoding: Literal["utf8", "utf8-lossy"] = "utf8"
+    encoding: Literal["utf8", "utf8-lossy", "windows-1252", "utf-16"] = "utf8"
     columns: Columns = Columns()
     asset: str | None = None
     quality: Literal["internal", "opcda", "opcua", "none"] | None = None

@@ -268,7 +268,7 @@ def test_units_are_converted_or_set_aside(tmp_path: Path) -> None:
     text = LONG + '[[tags]]\nname = "a"\nunit = "bar"\ndescription = "head"\n'
     found = ingest(recipe(write(tmp_path / "h.csv", rows), text))
     assert found.readings["value"].to_list() == [1.5, 1.0, 2.0, None, 4.0]
-    assert found.quarantine["reason"].to_list() == ["unit m is not the tag's"]
+    assert found.quarantine["reason"].to_list() == ["unit m does not convert to bar"]
     assert found.quarantine["source"].to_list() == ["h.csv:4"]
     assert found.tags.row(0) == ("p", "a", "bar", "head", None, None)
     account = found.account
@@ -564,7 +564,7 @@ def test_a_damaged_file_is_refused_or_accounted_for(tmp_path: Path, layout: str)
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("time,a\n2026-01-05T00:00,1\n".encode("utf-16"), "is UTF-16"),
+        ("time,a\n2026-01-05T00:00,1\n".encode("utf-16"), "is UTF-16: set encoding"),
         ("time,Größe\n2026-01-05T00:00,1\n".encode("latin-1"), "is not UTF-8"),
         (b"time,a,b\n2026-01-05T00:00,1,\xb5m\n", "Check its encoding"),
     ],
@@ -574,6 +574,26 @@ def test_a_file_of_another_encoding_is_refused(tmp_path: Path, content: bytes, s
     (tmp_path / "w.csv").write_bytes(content)
     with pytest.raises(DataError, match=said):
         ingest(recipe(tmp_path / "w.csv", WIDE))
+
+
+@pytest.mark.parametrize("encoding", ["windows-1252", "utf-16"])
+def test_the_encodings_of_windows_are_read(tmp_path: Path, encoding: str) -> None:
+    """Names and words come out as they were written, with the same account."""
+    text = "time;Größe °C;Druck\n2026-01-05T00:00;1,5;schlecht\n2026-01-05T00:01;2,5;0,1\n"
+    (tmp_path / "w.csv").write_bytes(text.encode(encoding))
+    wide = WIDE.replace(
+        "[grid]", f'encoding = "{encoding}"\nseparator = ";"\ndecimal_comma = true\n[grid]'
+    )
+    found = ingest(recipe(tmp_path / "w.csv", wide))
+    assert found.readings.filter(tag="Größe °C")["value"].to_list() == [1.5, 2.5]
+    assert found.quarantine["value"].to_list() == ["schlecht"]
+
+
+def test_a_file_that_is_not_utf_16_is_refused(tmp_path: Path) -> None:
+    """Its columns would have names in no language."""
+    (tmp_path / "w.csv").write_text("time,a\n2026-01-05T00:00,1\n")
+    with pytest.raises(DataError, match="is not UTF-16"):
+        ingest(recipe(tmp_path / "w.csv", WIDE.replace("[grid]", 'encoding = "utf-16"\n[grid]')))
 
 
 def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from sensorssm_pipelines.ingest.units import conversion
         (36.0, "m3/h", "L/s", 10.0),
         (6.0, "L/min", "L/s", 0.1),
         (7.0, "furlong", "furlong", 7.0),
+        (212.0, "°F", "°C", 100.0),
+        (3.0, "m³/h", "m3/h", 3.0),
     ],
 )
 def test_known_pairs(value: float, found: str, wanted: str, expected: float) -> None:

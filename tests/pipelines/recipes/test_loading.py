@@ -80,7 +80,10 @@ def test_an_unknown_key_is_refused_by_name_with_the_nearest_one(
         (GOOD.replace("asset =", 'columns.quality = "q"\nasset ='), ["0 is Good in OPC UA"]),
         (GOOD.replace("asset =", 'quality = "opcua"\nasset ='), ["columns.quality"]),
         (GOOD.replace("asset =", 'time_zone = "Mars/Base"\nasset ='), ["not a time zone"]),
-        (GOOD + '[grid]\nperiod = "5 parsecs"\n', ["'5 parsecs' is not a length of time"]),
+        (
+            GOOD + '[grid]\nperiod = "5 parsecs"\n',
+            ["'5 parsecs' is not a length of time", "such as '5min'."],
+        ),
         (GOOD + '[grid]\nperiod = "0s"\n', ["above zero"]),
         (GOOD.replace("${SENSORSSM_DATA}", "${HOME}"), ["unknown key '${HOME}'"]),
         (GOOD.replace("pump-7", "../up"), ["name", "'../up'"]),
