@@ -163,7 +163,7 @@ def test_wrong_words_are_one_line() -> None:
 def test_ingest_fit_and_score_by_hand_leave_a_scored_store(recipe: Path) -> None:
     """The three commands, one after the other, account for what they did."""
     said = call("ingest", recipe)
-    assert "800 readings of 1 assets" in said.output
+    assert "800 readings of 1 asset" in said.output
     assert "SSMDetector" in call("fit", recipe).output.splitlines()[-1]
     assert "200 instants scored" in call("score", recipe).output
     assert "no [forecast]" in call("backtest", recipe).output
