@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from sensorssm.estimators.selection import (
 from sensorssm.models.linear import LinearForecast
 from sensorssm.models.memory import Features
 from sensorssm.models.readout import Sums
+
+if TYPE_CHECKING:
+    from sensorssm.estimators.own_readouts import OwnReadout
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -43,6 +47,7 @@ class Attempt:
         seen it
     kept : per asset, the kept rows; tails : per asset, the rows to learn from later
     sums : over all training rows
+    series : what was learned from; own : by number, the assets that have a readout of their own
     """
 
     lesson: Lesson
@@ -58,6 +63,16 @@ class Attempt:
     kept: list[IntArray]
     sums: Sums
     tails: list[Tail]
+    series: Sequence[Series]
+    own: dict[int, OwnReadout] = field(default_factory=dict)
+
+    def linear_of(self, asset: int) -> LinearForecast:
+        """Return the forecast of one asset, by number."""
+        return self.own[asset].linear if asset in self.own else self.linear
+
+    def linears_of(self, asset: int) -> dict[int, LinearForecast]:
+        """Return the forecasts of one asset that have not seen a block, per block."""
+        return self.own[asset].linears if asset in self.own else self.linears
 
     def or_better(self, other: Attempt) -> Attempt:
         """Return `other` where it is surely better on the held-back rows, else this one.
@@ -96,7 +111,7 @@ def attempt(lesson: Lesson, series: Sequence[Series], scale: FloatArray) -> Atte
         for fold in make_folds(learned)
     }
     block, features, truth = learned.kept.joined()
-    told = _held_back(linears, block, features, lesson.horizon)
+    told = held_back(linears, block, features, lesson.horizon)
     if not np.isfinite(truth - told).any():  # too few rows to hold any back
         told = linear.forecast(features, lesson.horizon)
     return Attempt(
@@ -113,6 +128,7 @@ def attempt(lesson: Lesson, series: Sequence[Series], scale: FloatArray) -> Atte
         learned.kept.rows,
         taught,
         learned.tails,
+        series,
     )
 
 
@@ -132,7 +148,7 @@ def _linear(lesson: Lesson, train: Sums, scale: FloatArray, choice: Choice) -> L
     )
 
 
-def _held_back(
+def held_back(
     linears: dict[int, LinearForecast], block: IntArray, features: Features, horizon: int
 ) -> FloatArray:
     """Return forecasts (k, H, M) by weights that have not seen what comes, NaN without any."""

@@ -8,6 +8,7 @@ forecast answers is that reading's share.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -155,7 +156,7 @@ def _alike(state: MemoryState, tag: int, count: int, *, forgetting: int) -> Memo
 class Explaining(RollingForecaster):
     """Gives `explain_forecast` to a forecaster whose model is linear in its readings."""
 
-    _model: ForecastModel
+    _model_of: Callable[[str], ForecastModel]
     _known: KnownFuture | None
 
     def explain_forecast(
@@ -186,4 +187,5 @@ class Explaining(RollingForecaster):
                 break
             row -= len(own.values)
         steps = check_horizon(horizon, self.horizon_)
-        return explain_forecast(self._model, self._known, own.until(row + 1), steps, past)
+        model = self._model_of(own.asset)
+        return explain_forecast(model, self._known, own.until(row + 1), steps, past)

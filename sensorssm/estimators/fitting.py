@@ -13,6 +13,8 @@ from sensorssm.estimators.asset_state import AssetState
 from sensorssm.estimators.attempt import Attempt, attempt, since_reading
 from sensorssm.estimators.forecast_model import ForecastModel, context_of
 from sensorssm.estimators.learning import Lesson, Series
+from sensorssm.estimators.own_models import reweighed
+from sensorssm.estimators.own_readouts import with_own_readouts
 from sensorssm.estimators.selective_fitting import corrected, fit_correction
 from sensorssm.estimators.spikes import distrust
 from sensorssm.models.linear import continued
@@ -36,10 +38,12 @@ FEW_HOLES = 0.01
 class Fit:
     """A fitted model, where each asset stands, and what it was solved from.
 
-    `residual` (k, H', M) are those of the whole model at the attempt's kept rows.
+    `own` are the models of the assets, by number, that have a readout of their own; `residual`
+    (k, H', M) are those of the whole model at the attempt's kept rows.
     """
 
     model: ForecastModel
+    own: dict[int, ForecastModel]
     states: list[AssetState]
     attempt: Attempt
     residual: FloatArray
@@ -55,12 +59,13 @@ def fit_model(
     selective: bool = False,
     seed: int = 0,
     threads: int = 1,
+    per_asset: bool = False,
 ) -> Fit:
     """Fit the forecast of all assets in `series`, which share their tags.
 
     `seasons` are sets of seasons to try, the plainest first; the first that is not surely beaten
     stays. `gated` tries to doubt spikes, `selective` a selective model on what the linear one leaves;
-    each is kept if it is better.
+    each is kept if it is better. `per_asset` gives assets readouts of their own likewise.
     """
     rows = [one.values[: one.trained] for one in series]
     start, scale = _level_and_scale(np.concatenate(rows))
@@ -78,6 +83,8 @@ def fit_model(
     with ThreadpoolController().limit(limits=1, user_api="blas"):
         # The products are small: a second thread waits longer than it works.
         best = _best_attempt(lessons, series, scale, gated)
+        if per_asset:
+            best = with_own_readouts(best)
     correction, residual = None, best.residual
     if selective and best.lesson.horizon == horizon:
         correction = fit_correction(best, series, seed)
@@ -88,7 +95,9 @@ def fit_model(
     linear = replace(best.linear, weights=longer)
     reach = _reach(best, residual, conformal.dispersion.knots)
     model = ForecastModel(linear, reach, conformal, correction)
-    return Fit(model, [_end(model, one) for one in series], best, residual)
+    own = {asset: reweighed(model, one.linear.weights) for asset, one in best.own.items()}
+    ends = [_end(own.get(asset, model), one) for asset, one in enumerate(series)]
+    return Fit(model, own, ends, best, residual)
 
 
 def _end(model: ForecastModel, series: Series) -> AssetState:

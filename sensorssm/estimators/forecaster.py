@@ -16,11 +16,11 @@ from sensorssm.estimators.checks import check_steps, refuse_empty_tags
 from sensorssm.estimators.covariates import fit_known_future
 from sensorssm.estimators.explanation import Explaining
 from sensorssm.estimators.fitting import fit_model
-from sensorssm.estimators.forecast_model import ForecastModel
 from sensorssm.estimators.growth import Growth
 from sensorssm.estimators.imputation import Imputing
 from sensorssm.estimators.known_inputs import KnownInputs
 from sensorssm.estimators.model_forecaster import ModelForecaster
+from sensorssm.estimators.own_models import OwnModels, reweighed
 from sensorssm.estimators.readers import FutureState, FutureStream
 from sensorssm.estimators.rolling import mean_below_zero
 from sensorssm.estimators.seasonality import resolve_seasons
@@ -56,6 +56,8 @@ class SSMForecaster(Imputing, Explaining, ModelForecaster):
     Attributes
     ----------
     horizon_, season_ : what was fitted; `season_` is a tuple of steps, empty without a season
+    own_gain_ : by asset, the share of the held-back squared error that a readout of its own took
+        off; 0 where the asset has the shared one
     future_gain_ : by tag, the share of the held-back squared error that known inputs took off
     selective_gain_ : held-back loss that the selective part took off, a share; 0 where not kept
     tags_, n_features_in_, feature_names_in_ : the fitted tags
@@ -125,8 +127,14 @@ class SSMForecaster(Imputing, Explaining, ModelForecaster):
             selective=self.memory in ("selective", "auto"),
             seed=0 if self.random_state is None else int(self.random_state),
             threads=self._threads,
+            per_asset=True,
         )
         self._model = fit.model
+        names = list(series)
+        self._own = OwnModels(
+            {names[i]: model for i, model in fit.own.items()},
+            {names[i]: own.gain for i, own in fit.attempt.own.items()},
+        )
         self.season_ = fit.model.linear.seasons
         self._known, states = None, fit.states
         if future is not None:
@@ -169,9 +177,10 @@ class SSMForecaster(Imputing, Explaining, ModelForecaster):
             self._growth.read(rows.asset, rows.values, rows.elapsed)
         self._follow(records)
         self._seen = empty_like(X)
-        old = self._model
-        linear = self._growth.improve(old.linear)
-        self._model = ForecastModel(linear, old.reach, old.conformal, old.correction)
+        weights, own = self._growth.improve(self._model.linear)
+        self._model = reweighed(self._model, weights)
+        models = {asset: reweighed(self._model, its) for asset, its in own.items()}
+        self._own = OwnModels(models, self._own.gain)
         return self
 
     def predict(self, X: Any, *, times: Any = None, groups: Any = None, future: Any = None) -> Any:
@@ -201,7 +210,7 @@ class SSMForecaster(Imputing, Explaining, ModelForecaster):
         name = self._asset(asset)
         inputs = self._reader.inputs(future)
         ahead = None if inputs is None else inputs.after(self._end_ns.get(name))
-        values = self._reader.ahead(self._states[name], ahead, horizon, quantiles)
+        values = self._reader_of(name).ahead(self._states[name], ahead, horizon, quantiles)
         return self._answer(values, name, quantiles)
 
     def forecast_from(
@@ -236,14 +245,19 @@ class SSMForecaster(Imputing, Explaining, ModelForecaster):
         self._seen = empty_like(X_new)
         return self
 
-    def stream(self, asset: str | None = None) -> ForecastStream | FutureStream:
+    def stream(
+        self, asset: str | None = None, *, anew: bool = False
+    ) -> ForecastStream | FutureStream:
         """Return a stream of one asset: from nothing, or from where `asset` stands.
 
-        After a fit with known inputs it takes `future` beside the readings.
+        With `anew` it starts from nothing too, and forecasts by the readout of `asset`, which may
+        be one that was never seen. After a fit with known inputs it takes `future` beside the
+        readings.
         """
         check_is_fitted(self)
-        state: Any = self._start() if asset is None else self._states[self._asset(asset)].copy()
-        return self._reader.stream(state)
+        old = asset is not None and not anew
+        state: Any = self._states[self._asset(asset)].copy() if old else self._start()
+        return self._reader_of(asset or "").stream(state)
 
     def score(
         self,
@@ -257,6 +271,15 @@ class SSMForecaster(Imputing, Explaining, ModelForecaster):
         """Return minus the mean absolute one-step error of `predict`, over its usual size."""
         errors = self._errors(self._beside(self._records(X, times, groups), future))
         return mean_below_zero(errors / self._model.conformal.dispersion.usual_size)
+
+    @property
+    def own_gain_(self) -> dict[str, float]:
+        """Return each asset's share of the held-back squared error that its own readout took off.
+
+        0 where it has none, as the shared readout was not surely worse.
+        """
+        check_is_fitted(self)
+        return {asset: self._own.gain.get(asset, 0.0) for asset in self._states}
 
     @property
     def future_gain_(self) -> dict[str, float]:
@@ -286,9 +309,11 @@ class SSMForecaster(Imputing, Explaining, ModelForecaster):
         """
         records, correction = self._records(X, times, groups), self._model.correction
         if correction is None:
-            return np.empty((sum(len(own.values) for own in records), 0))
-        linear = self._model.linear
-        parts = [deltas_along(correction, linear, own.values, own.elapsed) for own in records]
+            return np.empty((sum(len(one.values) for one in records), 0))
+        parts = [
+            deltas_along(correction, self._model_of(one.asset).linear, one.values, one.elapsed)
+            for one in records
+        ]
         return np.concatenate(parts)
 
     @property

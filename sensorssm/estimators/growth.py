@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from sensorssm.estimators.attempt import Attempt
 from sensorssm.estimators.learning import Tail, learn_on
+from sensorssm.estimators.own_readouts import bent
 from sensorssm.estimators.selection import solve
-from sensorssm.models.linear import LinearForecast, continued
+from sensorssm.models.linear import LinearForecast
 
 FloatArray = NDArray[np.float64]
+Weights = NDArray[np.float32]
 
 
 class Growth:
@@ -26,6 +28,7 @@ class Growth:
         self._lesson, self._choice = attempt.lesson, attempt.choice
         self._sums, self._scale = attempt.sums, attempt.scale
         self._tails = dict(zip(assets, attempt.tails, strict=True))
+        self._own = {assets[i]: (own.sums, own.strength) for i, own in attempt.own.items()}
 
     def read(self, asset: str, values: FloatArray, elapsed: FloatArray) -> None:
         """Take in rows (n, M) that follow what was read of `asset`; an unknown one is new."""
@@ -34,9 +37,22 @@ class Growth:
             values = np.concatenate([tail.values, values])
             elapsed = np.concatenate([tail.elapsed, elapsed])
         memory = self._lesson.memory.init_state(self._lesson.start) if tail is None else tail.memory
-        self._tails[asset] = learn_on(self._lesson, Tail(memory, values, elapsed), self._sums)
+        new = self._sums.blank()
+        self._tails[asset] = learn_on(self._lesson, Tail(memory, values, elapsed), new)
+        self._sums.join(new)
+        if asset in self._own:
+            self._own[asset][0].join(new)
 
-    def improve(self, linear: LinearForecast) -> LinearForecast:
-        """Return `linear` with the weights that follow from everything read so far."""
+    def improve(self, linear: LinearForecast) -> tuple[Weights, dict[str, Weights]]:
+        """Return the weights that follow from everything read so far: of the shared readout, and of
+        the assets that have their own.
+
+        `linear` is the forecast until now. The weights are those of the lesson's horizon.
+        """
         weights = solve(self._sums, self._scale, self._choice, self._lesson.bases)
-        return replace(linear, weights=continued(weights, linear.horizon, linear.seasons))
+        shared = replace(linear, weights=weights)
+        own = {
+            asset: bent(shared, sums, strength, self._scale).weights
+            for asset, (sums, strength) in self._own.items()
+        }
+        return weights, own

@@ -16,6 +16,7 @@ from sensorssm.estimators.folder import under
 from sensorssm.estimators.forecast_model import ForecastModel
 from sensorssm.estimators.growth import Growth
 from sensorssm.estimators.model_parts import model_from_arrays, model_to_arrays
+from sensorssm.estimators.own_models import OwnModels
 from sensorssm.estimators.readers import FutureReader, FutureState, Reader
 from sensorssm.estimators.rolling import RollingForecaster
 
@@ -28,6 +29,7 @@ class ModelForecaster(RollingForecaster):
 
     season_: tuple[int, ...]
     _model: ForecastModel
+    _own: OwnModels
     _known: KnownFuture | None
     _growth: Growth | None
 
@@ -35,23 +37,31 @@ class ModelForecaster(RollingForecaster):
     def _centre(self) -> FloatArray:
         return self._model.linear.start
 
+    def _model_of(self, asset: str) -> ForecastModel:
+        """Return the model that an asset is forecast by: its own, or the shared one."""
+        return self._own.of(asset, self._model)
+
+    def _reader_of(self, asset: str) -> Reader | FutureReader:
+        if self._known is None:
+            return Reader(self._model_of(asset))
+        return FutureReader(self._model_of(asset), self._known, self.period_s_)
+
     @property
     def _reader(self) -> Reader | FutureReader:
-        if self._known is None:
-            return Reader(self._model)
-        return FutureReader(self._model, self._known, self.period_s_)
+        """What reads an asset of which nothing is known."""
+        return self._reader_of("")
 
     def _start(self) -> AssetState | FutureState:
         return self._reader.start()
 
     def _read_on(self, record: AssetRows, state: Any) -> Any:
-        self._reader.read(record, state)
+        self._reader_of(record.asset).read(record, state)
         return state
 
     def _along(
         self, record: AssetRows, rows: IntArray, steps: int, levels: FloatArray | None
     ) -> Iterator[FloatArray]:
-        return self._reader.along(record, rows, steps, levels)
+        return self._reader_of(record.asset).along(record, rows, steps, levels)
 
     def _beside(self, records: list[AssetRows], future: Any) -> list[AssetRows]:
         """Return the records with their known inputs beside them."""
@@ -64,6 +74,8 @@ class ModelForecaster(RollingForecaster):
         config |= self._described()
         for i, state in enumerate(self._states.values()):
             arrays |= {f"state.{i}.{name}": part for name, part in state.to_arrays().items()}
+        config["own"], own = self._own.to_parts()
+        arrays |= {f"own.{name}": part for name, part in own.items()}
         config["known"] = None
         if self._known is not None:
             config["known"], own = self._known.to_parts()
@@ -74,6 +86,7 @@ class ModelForecaster(RollingForecaster):
     def _from_parts(cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         self = cls(**config["params"])
         self._model = model_from_arrays(config, arrays)
+        self._own = OwnModels.from_parts(config["own"], under("own.", arrays), self._model)
         self.horizon_ = self._model.linear.horizon
         self.season_ = self._model.linear.seasons
         self._recall(config, len(self._model.linear.start))

@@ -32,7 +32,9 @@ def fit_correction(attempt: Attempt, series: Sequence[Series], seed: int) -> Cor
     if len(train) == 0 or len(valid) == 0:
         return None
     selective.fit(
-        np.concatenate([_inputs(correction, attempt.linear, one) for one in series]),
+        np.concatenate(
+            [_inputs(correction, attempt.linear_of(i), one) for i, one in enumerate(series)]
+        ),
         held,
         train_rows=train,
         valid_rows=valid,
@@ -55,8 +57,8 @@ def _usual_size(attempt: Attempt) -> FloatArray:
 def corrected(attempt: Attempt, series: Sequence[Series], correction: Correction) -> FloatArray:
     """Return the attempt's residuals (k, H, M) less what the correction adds."""
     residual, at = attempt.residual.copy(), 0
-    path = correction.path(attempt.linear)
-    for one, kept in zip(series, attempt.kept, strict=True):
+    for asset, (one, kept) in enumerate(zip(series, attempt.kept, strict=True)):
+        path = correction.path(attempt.linear_of(asset))
         state = correction.start(attempt.linear.start)
         for cut, features in _passes(attempt.linear, one):
             coefficients = correction.read(features, one.values[cut], path(features), state)
@@ -121,12 +123,13 @@ class _HeldBack:
         """Return (k, H, M) residuals in sizes, NaN where a target is missing."""
         horizon = self.attempt.lesson.horizon
         out = np.empty((len(origins), horizon, len(self.size)), np.float32)
-        for start, one in zip(self.starts, self.series, strict=True):
+        for asset, (start, one) in enumerate(zip(self.starts, self.series, strict=True)):
+            linears = self.attempt.linears_of(asset)
             truth = Targets.of(one.values, one.elapsed)
             for cut, features in _passes(self.attempt.linear, one):
                 inside = (origins >= start + cut.start) & (origins < start + cut.stop)
                 for place, rows in self._by_block(origins, np.flatnonzero(inside)):
-                    linear = self.attempt.linears[place]
+                    linear = linears[place]
                     at = origins[rows] - start - cut.start
                     told = linear.forecast(features.at(at), horizon)
                     out[rows] = (truth.after_all(origins[rows] - start, horizon) - told) / self.size

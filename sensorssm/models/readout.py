@@ -49,6 +49,10 @@ class Sums:
             np.zeros((blocks, tags)),
         )
 
+    def blank(self) -> Sums:
+        """Return sums of nothing, of the same shapes."""
+        return Sums(*(np.zeros_like(part) for part in vars(self).values()))
+
     def add(self, block: int, tag: int, z: FloatArray, y: FloatArray, products: FloatArray) -> None:
         """Add k rows, z (k, F), y (k, T) and their summed products, to one block of one tag."""
         self.zz[block, tag] += z.T @ z

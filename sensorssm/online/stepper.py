@@ -32,7 +32,8 @@ class Stepper:
     ----------
     detector : fitted
     forecaster : fitted on the same tags; adds `forecast` and each result's band
-    assets : names; known from the start, so that a mistyped name is an error
+    assets : names; known from the start, so that a mistyped name is an error. One that the
+        forecaster was fitted on is forecast by its own readout, where it has one
 
     Examples
     --------
@@ -71,7 +72,7 @@ class Stepper:
         self._state = np.zeros((len(self._row), state_size(self._cell)))
         self._time = np.full(len(self._row), NEVER, dtype=np.int64)
         self._stats = np.empty(statistics_of(self._cell))
-        self._streams = None if forecaster is None else Streams(forecaster, len(self._row))
+        self._streams = None if forecaster is None else Streams(forecaster, self._assets)
 
     @property
     def assets(self) -> tuple[str, ...]:

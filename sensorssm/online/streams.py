@@ -19,11 +19,11 @@ BAND = (0.1, 0.5, 0.9)  # the quantiles of a result's lower and upper
 
 
 class Streams:
-    """The streams of a fitted forecaster for a number of assets."""
+    """The streams of a fitted forecaster for some assets, each by its own readout where it has one."""
 
-    def __init__(self, forecaster: SSMForecaster, assets: int) -> None:
+    def __init__(self, forecaster: SSMForecaster, assets: Sequence[str]) -> None:
         self._tags, self._period_s = len(forecaster.tags_), forecaster.period_s_
-        self._streams = [forecaster.stream() for _ in range(assets)]
+        self._streams = [forecaster.stream(asset, anew=True) for asset in assets]
 
     def band(self, row: int) -> tuple[FloatArray, FloatArray]:
         """Return the band (M,) that is foreseen for the instant about to be read."""
