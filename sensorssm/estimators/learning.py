@@ -28,6 +28,8 @@ KEPT_ROWS = 2000
 BRIDGE = 8.0
 # The memory fills for this share of the level's decay time: three seasons.
 FILLING = 3 / 14
+# A last season cannot be judged before it was read, for which it may take this share of the rows.
+MOST_FILLING = 0.6
 # Rows of which less than this share of the horizon is known teach nothing.
 LEAST_KNOWN = 0.5
 CHUNK_FLOATS = 4_000_000
@@ -206,7 +208,8 @@ def _blocks(series: Series, lesson: Lesson) -> IntArray:
     targets = Targets.of(series.values, series.elapsed)
     position = targets.position
     usable = int(np.searchsorted(position, position[series.trained - 1] - horizon, side="right"))
-    filling = int(min(usable / 10, FILLING * lesson.memory.level_tau))
+    season = min(max(lesson.seasons, default=1) - 1, MOST_FILLING * usable)
+    filling = int(max(min(usable / 10, FILLING * lesson.memory.level_tau), season))
     cuts = np.linspace(filling, usable, TRAIN_BLOCKS + 1).astype(int)
     for k, (low, high) in enumerate(pairwise(cuts)):
         block[low:high] = k

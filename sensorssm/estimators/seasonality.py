@@ -1,4 +1,4 @@
-"""Which seasons a set of readings has, found from their autocorrelation."""
+"""Which seasons a set of readings has, found from their autocorrelation and what they repeat."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorssm.errors import ConfigError
+from sensorssm.estimators.repeats import find_repeat
 
 FloatArray = NDArray[np.float64]
 
@@ -42,8 +43,17 @@ def find_seasons(values: FloatArray) -> tuple[int, ...]:
     """Return the seasons found in `values` (n, M), NaN where missing: none, one or two.
 
     The first is the shortest period whose correlation is about as high as any; the second, seven
-    of the first, is kept where it correlates clearly better than its neighbours do.
+    of the first, is kept where it correlates clearly better than its neighbours do. A longer lag at
+    which the readings surely repeat is a season too, on top of one of which it is a multiple.
     """
+    seasons, repeat = _correlated_seasons(values), find_repeat(values)
+    if repeat is None or (seasons and repeat <= seasons[-1]):
+        return seasons
+    return (seasons[0], repeat) if seasons and repeat % seasons[0] == 0 else (repeat,)
+
+
+def _correlated_seasons(values: FloatArray) -> tuple[int, ...]:
+    """Return the seasons that show in the autocorrelation, shortest first."""
     longest = len(values) // MIN_CYCLES
     if longest < 4:
         return ()

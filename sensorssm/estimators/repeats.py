@@ -1,0 +1,65 @@
+"""Which lag a set of readings repeats best: a season can be seen that has hardly come twice.
+
+An autocorrelation asks for three periods, as slow readings make waves of their own. But where what
+came one lag before is nearer than anything that came since, even the last reading, no wave explains
+it: readings of a wandering tag are the farther apart the longer the lag.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+# The rows that repeat must be this share of all, and be nearer by so many standard errors.
+LEAST_REPEATED = 0.375
+SURE = 3.0
+# Readings further from the median than this many usual distances count as if they were as far.
+FARTHEST = 8.0
+
+
+def find_repeat(values: FloatArray) -> int | None:
+    """Return the lag by which `values` (n, M), NaN where missing, surely repeat best, if any does."""
+    longest = int((1 - LEAST_REPEATED) * len(values))
+    values = values[:, np.isfinite(values).any(axis=0)]
+    if longest < 4 or not values.size:
+        return None
+    tame = _tamed(values)
+    apart = _mean_squares_apart(tame, longest)
+    lag = 1 + int(np.argmin(apart))
+    if lag < 3:
+        return None
+    nearest = 1 + int(np.argmin(apart[: lag - 1]))
+    nearer = _squares_apart(tame, nearest)[lag - nearest :] - _squares_apart(tame, lag)
+    by_row = nearer.sum(axis=1)
+    return lag if by_row.mean() > SURE * by_row.std() / np.sqrt(len(by_row)) else None
+
+
+def _tamed(values: FloatArray) -> FloatArray:
+    """Return deviations (n, M) from each tag's median in its spread, wild ones clipped."""
+    middle = np.nanmedian(values, axis=0)
+    far = FARTHEST * np.nanmedian(np.abs(values - middle), axis=0)
+    far = np.where(far > 0, far, np.inf)
+    tame = np.clip(values - middle, -far, far)
+    spread = np.nanstd(tame, axis=0)
+    return tame / np.where(spread > 0, spread, np.inf)
+
+
+def _squares_apart(tame: FloatArray, lag: int) -> FloatArray:
+    """Return the squared distances (n - lag, M) of readings a lag apart, 0 where one is missing."""
+    return np.nan_to_num((tame[lag:] - tame[:-lag]) ** 2)
+
+
+def _mean_squares_apart(tame: FloatArray, longest: int) -> FloatArray:
+    """Return the mean of those over all rows and tags, for the lags 1..longest."""
+    known = np.isfinite(tame).astype(float)
+    size = 1 << int(np.ceil(np.log2(2 * len(tame))))
+    x = np.nan_to_num(tame)
+    pairs, square, value = (np.fft.rfft(part, size, axis=0) for part in (known, x * x, x))
+    apart = square * pairs.conj() + pairs * square.conj() - 2 * np.abs(value) ** 2
+    total, count = (
+        np.fft.irfft(part.sum(axis=1), size)[1 : longest + 1]
+        for part in (apart, np.abs(pairs) ** 2)
+    )
+    return np.where(count > 0.5, total / np.maximum(count, 1.0), np.inf)
