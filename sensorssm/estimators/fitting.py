@@ -154,7 +154,7 @@ def calibrate(best: Attempt, residual: FloatArray, horizon: int) -> Conformal:
 def _reach(best: Attempt, residual: FloatArray, knots: IntArray) -> Reach:
     """Return how far forecasts may reach, by held-back residuals (k, H', M) as in `calibrate`."""
     residual, told = (part[:, knots - 1] for part in _since_reading(best, residual))
-    return Reach.of(knots, residual, told + residual - best.seen.last[:, None])
+    return Reach.of(knots, residual, told - best.seen.last[:, None])
 
 
 def _since_reading(best: Attempt, residual: FloatArray) -> tuple[FloatArray, FloatArray]:

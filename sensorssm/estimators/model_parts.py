@@ -76,7 +76,7 @@ def model_from_arrays(config: Mapping[str, Any], arrays: Arrays) -> ForecastMode
         "frequency": memory.tau.shape,
         "weights": (tags, memory.feature_count, horizon),
         "bases": (tags, len(seasons)),
-        "reach.usual": (2, tags, len(arrays["dispersion.knots"])),
+        "reach.usual": (3, tags, len(arrays["dispersion.knots"])),
     }
     gate = None
     if config["gate"] is not None:

@@ -9,6 +9,8 @@ all, is a regression of r on d that believes in all of it, give or take `DOUBT`,
 otherwise: (sum(d r) + p) / (sum(d d) + p), where p is the noise over the square of that doubt, and
 the noise is what held-back rows erred, h times over as forecasts h steps ahead overlap. So moves
 that come true are left alone, small ones are doubted late, and those that fail by far at once.
+A move unheard of, such as the whole way back from a level never seen, tells of longer forecasts
+too, in proportion to their steps: those need not wait until they are read themselves.
 Only what has matured is used, a few knots of the horizon stand for all of it, and so a reading
 costs O(1).
 """
@@ -28,8 +30,6 @@ IntArray = NDArray[np.int64]
 
 #: What forecasts h steps ahead told fades over this many rows and ten horizons.
 ROWS, HORIZONS = 40.0, 10.0
-#: How far from 1 the share that comes true may be expected to be, before anything was judged.
-DOUBT = 0.3
 NEVER = -1.0
 
 
@@ -41,7 +41,7 @@ class ReachState(NamedTuple):
     moves : (R, M, K) forecast minus last reading of the last R grid slots, at the knots
     lasts : (R, M) the last readings then
     moved : (R,) the slots
-    told : (2, M, K) fading sums of move times change, and of squared moves
+    told : (4, M, K) fading sums of move times change, and of squared moves; both of moves unheard of
     """
 
     moves: FloatArray
@@ -61,19 +61,19 @@ class Reach:
     Attributes
     ----------
     knots : (K,) steps, from 1, that stand for the horizon
-    usual : (2, M, K) mean squares of what forecasts of held-back rows erred, and of how far
-        readings changed since the last before those
+    usual : (3, M, K) mean squares on held-back rows: of what forecasts erred, how far they moved
+        away from the last reading, and how far the readings did
     """
 
     knots: IntArray
     usual: FloatArray
 
     @classmethod
-    def of(cls, knots: IntArray, errors: FloatArray, changes: FloatArray) -> Reach:
-        """Return the rule for errors and changes (k, K, M) of held-back rows, NaN where unknown."""
-        known = np.isfinite(errors) & np.isfinite(changes)
+    def of(cls, knots: IntArray, errors: FloatArray, moves: FloatArray) -> Reach:
+        """Return the rule for errors and moves (k, K, M) of held-back rows, NaN where unknown."""
+        known = np.isfinite(errors) & np.isfinite(moves)
         rows = np.maximum(known.sum(axis=0), 1)
-        squares = np.where(known, np.stack([errors, changes]), 0.0) ** 2
+        squares = np.where(known, np.stack([errors, moves, moves + errors]), 0.0) ** 2
         return cls(knots, squares.sum(axis=1).swapaxes(1, 2) / rows.T)
 
     @property
@@ -82,9 +82,9 @@ class Reach:
         return ROWS + HORIZONS * self.knots.astype(np.float64)
 
     @property
-    def belief(self) -> FloatArray:
-        """Return what stands for all moves coming true, in squared moves a remembered row, (M, K)."""
-        return self.usual[0] * self.knots / (DOUBT**2 * self.rows)
+    def noise(self) -> FloatArray:
+        """Return how far squared moves must add up to tell as much as they leave open, (M, K)."""
+        return self.usual[0] * self.knots
 
     def init_state(self) -> ReachState:
         """Return the state before any forecast."""
@@ -93,7 +93,7 @@ class Reach:
             np.zeros((slots, *shape)),
             np.zeros((slots, shape[0])),
             np.full(slots, NEVER),
-            np.zeros((2, *shape)),
+            np.zeros((4, *shape)),
         )
 
     def advance(
@@ -118,7 +118,7 @@ class Reach:
         """
         out = np.empty((*points.shape, 2))
         judge(
-            values, slots, last, self.knots, self.rows, self.belief, self.usual[1], points,
+            values, slots, last, self.knots, self.rows, self.noise, self.usual, points,
             *state, out,
         )  # fmt: skip
         return out
@@ -126,7 +126,7 @@ class Reach:
     def look(self, state: ReachState) -> FloatArray:
         """Return what a state was told, (1, M, K, 2), for `follow`."""
         out = np.empty((1, *state.told.shape[1:], 2))
-        weigh(state.told, self.belief, self.rows, out[0])
+        weigh(state.told, self.noise, self.knots, self.rows, out[0])
         return out
 
     def follow(

@@ -7,18 +7,19 @@ import math
 import numpy as np
 from numba import njit
 
+#: How far from 1 the share that comes true may be expected to be, before anything was judged.
+DOUBT = 0.3
 #: Moves and changes further than this many usual changes count as if they were as far.
 FARTHEST = 10.0
+#: A move further than this many usual moves is unheard of.
+UNHEARD = 4.0
 
 
 @njit(cache=True, nogil=True)
 def judge(
-    values, slots, last, knots, rows, belief, usual, points, moves, lasts, moved, told, out
+    values, slots, last, knots, rows, noise, usual, points, moves, lasts, moved, told, out
 ):  # fmt: skip
-    """Fold `Reach.advance` over the rows; shapes as there, the state is overwritten.
-
-    `belief` and `usual`, the mean squared changes, are (M, K).
-    """
+    """Fold `Reach.advance` over the rows; shapes as there, the state is overwritten."""
     room = len(moved)
     keep = np.exp(-1.0 / rows)
     for t in range(len(values)):
@@ -31,11 +32,13 @@ def judge(
                 move, change = moves[place, c, k], values[t, c] - lasts[place, c]
                 if move != 0.0 and math.isfinite(change):
                     far = max(move * move, change * change)
-                    most = FARTHEST * FARTHEST * usual[c, k]
+                    most = FARTHEST * FARTHEST * usual[2, c, k]
                     weight = most / far if far > most else 1.0
-                    told[0, c, k] = keep[k] * told[0, c, k] + weight * move * change
-                    told[1, c, k] = keep[k] * told[1, c, k] + weight * move * move
-        weigh(told, belief, rows, out[t])
+                    unheard = move * move > UNHEARD * UNHEARD * usual[1, c, k]
+                    for i, square in enumerate((weight * move * change, weight * move * move)):
+                        told[i, c, k] = keep[k] * told[i, c, k] + square
+                        told[2 + i, c, k] = keep[k] * told[2 + i, c, k] + unheard * square
+        weigh(told, noise, knots, rows, out[t])
         if slots[t] < 0.0:
             continue
         place = int(slots[t]) % room
@@ -52,12 +55,17 @@ def judge(
 
 
 @njit(cache=True, nogil=True)
-def weigh(told, belief, rows, out):
+def weigh(told, noise, knots, rows, out):
     """Write the sums (M, K, 2) per remembered row, with the belief that all moves come true."""
     for c in range(out.shape[0]):
-        for k in range(out.shape[1]):
-            for i in range(2):
-                out[c, k, i] = told[i, c, k] / rows[k] + belief[c, k]
+        for i in range(2):
+            unheard = 0.0
+            for k in range(len(knots)):
+                before = 1.0 / DOUBT**2 + unheard
+                out[c, k, i] = (told[i, c, k] + noise[c, k] * before) / rows[k]
+                if noise[c, k] > 0.0:
+                    unheard += told[2 + i, c, k] / noise[c, k]
+                unheard *= knots[k] / knots[min(k + 1, len(knots) - 1)]
 
 
 @njit(cache=True, nogil=True)

@@ -7,8 +7,8 @@ import pytest
 
 from sensorssm.estimators.baselines import SeasonalNaive
 from sensorssm.estimators.forecaster import SSMForecaster
-from sensorssm.models.reach import DOUBT, HORIZONS, ROWS, Reach, ReachState
-from sensorssm.models.reach_fold import FARTHEST
+from sensorssm.models.reach import HORIZONS, ROWS, Reach, ReachState
+from sensorssm.models.reach_fold import DOUBT, FARTHEST, UNHEARD
 
 KNOTS = np.array([1, 3, 8])
 
@@ -25,15 +25,15 @@ def made_up(rows: int, seed: int = 0) -> tuple[np.ndarray, ...]:
 
 
 def reach_of(usual: float = 1.0) -> Reach:
-    """Return a reach whose usual errors and changes are alike."""
-    return Reach(KNOTS, np.full((2, 2, 3), usual))
+    """Return a reach whose usual errors, moves and changes are alike."""
+    return Reach(KNOTS, np.full((3, 2, 3), usual))
 
 
-def defined(reach: Reach, given: tuple[np.ndarray, ...], tag: int, k: int) -> np.ndarray:
-    """Return the sums (n, 2) of one tag and knot after each row, from all rows before it."""
+def fading(reach: Reach, given: tuple[np.ndarray, ...], tag: int, k: int, least: float):
+    """Return the sums (n, 2) of one tag's and knot's moves beyond `least`, from all rows before."""
     values, slots, last, points = given
     keep, out = np.exp(-1.0 / (ROWS + HORIZONS * KNOTS[k])), []
-    most = FARTHEST**2 * reach.usual[1, tag, k]
+    most = FARTHEST**2 * reach.usual[2, tag, k]
     for row in range(len(values)):
         sums = np.zeros(2)
         for later in range(row + 1):
@@ -41,16 +41,26 @@ def defined(reach: Reach, given: tuple[np.ndarray, ...], tag: int, k: int) -> np
             if len(made) and np.isfinite(values[later, tag]) and np.isfinite(values[made[0], tag]):
                 move = points[made[0], tag, k] - last[made[0], tag]
                 change = values[later, tag] - last[made[0], tag]
-                weight = min(most / max(move**2, change**2), 1.0)
+                weight = min(most / max(move**2, change**2), 1.0) * (abs(move) > least)
                 sums = keep * sums + weight * np.array([move * change, move**2])
-        belief = reach.usual[0, tag, k] * KNOTS[k] / DOUBT**2
-        out.append((sums + belief) / (ROWS + HORIZONS * KNOTS[k]))
+        out.append(sums)
     return np.array(out)
 
 
-@pytest.mark.parametrize("usual", [1.0, 1e-3])
+def defined(reach: Reach, given: tuple[np.ndarray, ...], tag: int, k: int) -> np.ndarray:
+    """Return what is told of one tag and knot after each row, in squares of its noise."""
+    noise, least = reach.usual[0, tag] * KNOTS, UNHEARD * np.sqrt(reach.usual[1, tag])
+    told = 1.0 / DOUBT**2 + fading(reach, given, tag, k, -1.0) / noise[k]
+    for j in range(k):
+        share = KNOTS[j] / KNOTS[k]
+        told += share * fading(reach, given, tag, j, least[j]) / noise[j]
+    return told * noise[k] / (ROWS + HORIZONS * KNOTS[k])
+
+
+@pytest.mark.parametrize("usual", [1.0, 1e-1, 1e-3])
 def test_the_compiled_loop_is_its_definition(usual: float) -> None:
-    """Fading sums of moves and changes that both were read, far ones held to the farthest."""
+    """Fading sums of moves and changes that both were read, far ones held to the farthest, and
+    those of shorter steps that were unheard of."""
     reach, given = reach_of(usual), made_up(60)
     values, slots, last, points = given
     told = reach.advance(values, slots, last, points.copy(), reach.init_state())
@@ -135,3 +145,12 @@ def test_a_lasting_step_is_followed() -> None:
         for one in (model, naive)
     ]
     assert errors[0] < errors[1]
+
+
+def test_a_step_never_seen_is_believed_before_its_horizon_was_read() -> None:
+    """Twelve rows after a step, forecasts 24 ahead no longer fall back to where training was."""
+    X = 0.1 * np.random.default_rng(4).standard_normal((400, 1))
+    X[320:] += 1.0
+    model = SSMForecaster(horizon=24, season=None).fit(X[:300])
+    first, later = model.forecast_from(X, [320, 332])[:, -1, 0]
+    assert first < 0.2 and later > 0.6
