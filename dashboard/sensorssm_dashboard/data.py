@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
@@ -31,7 +32,7 @@ def read(
     return _read(store.path, table, asset, start, end, _stamp(store.path, table, asset))
 
 
-@lru_cache(maxsize=48)  # a week of ten tags is about 1 MB
+@lru_cache(maxsize=96)  # a week of ten tags is about 1 MB
 def _read(
     path: Path, table: str, asset: str | None, start: datetime | None, end: datetime | None,
     stamp: _Stamp,
@@ -72,10 +73,22 @@ def _stat(file: Path) -> os.stat_result | None:
 def covered(store: Store, asset: str | None = None) -> tuple[datetime, datetime] | None:
     """Return the first and last time of the scores, else of the readings; None without any."""
     for table in ("scores", "readings"):
-        time = read(store, table, asset)["time"]
-        if len(time):
-            return time.min(), time.max()  # pyright: ignore[reportReturnType]
+        found = spans(store, table)
+        if asset is not None:
+            found = found.filter(asset=asset)
+        if not found.is_empty():
+            return found["begin"].min(), found["end"].max()  # pyright: ignore[reportReturnType]
     return None
+
+
+def spans(store: Store, table: Literal["scores", "readings"]) -> pl.DataFrame:
+    """Return asset, begin, end: the first and last time of each asset's rows."""
+    return _spans(store.path, table, _stamp(store.path, table, None))
+
+
+@lru_cache(maxsize=4)
+def _spans(path: Path, table: Literal["scores", "readings"], stamp: _Stamp) -> pl.DataFrame:
+    return Store(path, read_only=True).spans(table)
 
 
 def scores(

@@ -9,6 +9,7 @@ import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 import pytest
@@ -72,6 +73,24 @@ def test_a_range_is_half_open_and_of_one_asset(tmp_path: Path, table: schema.Tab
 
     assert read[table.time].sort().to_list() == [start, START + timedelta(hours=2)]
     assert set(getattr(store, f"read_{table.name}")("../pump.2")["asset"]) <= {"../pump.2"}
+
+
+@pytest.mark.parametrize("name", ["scores", "readings"])
+def test_a_span_is_the_first_and_last_time_of_each_asset(
+    tmp_path: Path, name: Literal["scores", "readings"]
+) -> None:
+    """As all its rows tell, whatever the order they came in and however many months they take."""
+    store, table = Store(tmp_path), {t.name: t for t in TABLES}[name]
+    assert store.spans(name).is_empty()
+    frame = example(table, rows=9)
+    times = pl.Series(moments(9, timedelta(days=20))).shuffle(seed=1)
+    frame = frame.with_columns(
+        pl.Series("asset", ["a", "a", "a", "../b", "../b", "c", "c", "c", "c"]), time=times
+    )
+    getattr(store, f"write_{name}")(frame)
+    begin, end = pl.col("time").min().alias("begin"), pl.col("time").max().alias("end")
+    told = frame.group_by("asset").agg(begin, end).sort("asset")
+    assert store.spans(name).sort("asset").equals(told)
 
 
 def test_an_asset_name_never_leaves_the_store(tmp_path: Path) -> None:

@@ -18,7 +18,12 @@ from sensorssm_pipelines.store import Store
 
 _SHOWN: Final = timedelta(days=7)
 _NEWEST: Final = 6  # alarms listed here; the rest have a page of their own
+_TILES: Final = 24  # assets with a tile, the worst; nobody looks at more, and each costs a chart
 _COLUMNS: Final = ("opened", "priority", "state", "asset", "lasted", "message")
+_OTHERS: Final[Any] = {
+    "asset": pl.String, "state": pl.String, "score": pl.Float64, "threshold": pl.Float64,
+    "time": pl.Datetime("us", "UTC"),
+}  # fmt: skip
 _WORST_FIRST: Final = (
     health.ALARM, health.SILENT, health.BAD_DATA, health.SEEN, health.UNUSUAL, health.UNKNOWN,
     health.NORMAL,
@@ -48,15 +53,20 @@ def _body(store: Store) -> None:
         name: health.asset_health(rows.get(name), alarms.filter(asset=name), newest)
         for name in assets["asset"]
     }
-    _counts(store, words, alarms, newest)
+    start = None if newest is None else newest - _SHOWN
+    readings = data.read(store, "readings", None, start)
+    _counts(words, alarms, readings, newest)
     order = sorted(
         assets.iter_rows(named=True), key=lambda a: _WORST_FIRST.index(words[a["asset"]])
     )
     columns = min(len(order), 3)
     tiles = st.grid(columns=columns, min_column_width=380, gap="small", border=True)
-    for asset in order:
+    for asset in order[:_TILES]:
+        name = asset["asset"]
         with tiles.cell():
-            _tile(store, asset, words[asset["asset"]], rows.get(asset["asset"]), newest)
+            mine = alarms.filter(asset=name), readings.filter(asset=name)
+            _tile(store, asset, words[name], rows.get(name), newest, *mine)
+    _others([asset["asset"] for asset in order[_TILES:]], words, rows)
     _all_alarms(store, alarms)
 
 
@@ -78,11 +88,12 @@ def _last_run(store: Store) -> None:
 
 
 def _counts(
-    store: Store, words: Mapping[str, palette.Look], alarms: pl.DataFrame, newest: datetime | None
+    words: Mapping[str, palette.Look],
+    alarms: pl.DataFrame,
+    readings: pl.DataFrame,
+    newest: datetime | None,
 ) -> None:
     calm = sum(word is health.NORMAL for word in words.values())
-    start = None if newest is None else newest - _SHOWN
-    readings = data.read(store, "readings", None, start)
     with st.container(horizontal=True):
         st.metric("Assets normal", f"{calm} of {len(words)}", border=True)
         st.metric(
@@ -99,6 +110,8 @@ def _tile(
     word: palette.Look,
     latest: Mapping[str, Any] | None,
     newest: datetime | None,
+    alarms: pl.DataFrame,
+    readings: pl.DataFrame,
 ) -> None:
     name = asset["asset"]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -110,17 +123,18 @@ def _tile(
         return
     span = (newest - _SHOWN, newest)
     scores = data.scores(store, name, span[0])
-    alarms = data.read(store, "alarms", name)
     chart = sparkline(scores, span, spans=data.alarm_spans(alarms))
     st.altair_chart(chart, theme=None, alt=f"Score of {name} against its threshold")
-    st.caption(_facts(store, latest, alarms, span))
+    st.caption(_facts(latest, alarms, readings, span))
 
 
-def _facts(store: Store, latest: Mapping[str, Any], alarms: pl.DataFrame, span: Span) -> str:
-    """Return the tile's last line: score, alarms, quality, time."""
+def _facts(
+    latest: Mapping[str, Any], alarms: pl.DataFrame, readings: pl.DataFrame, span: Span
+) -> str:
+    """Return the tile's last line: score, alarms, quality."""
     opened = alarms.filter(pl.col("state") != "CLEARED").height
     week = alarms.filter(pl.col("opened") >= span[0]).height
-    good = health.good_share(data.read(store, "readings", latest["asset"], span[0]))
+    good = health.good_share(readings)
     score, limit = text.number(latest["score"]), text.number(latest["threshold"])
     facts = [
         f"Score **{score}** of {limit}",
@@ -128,6 +142,25 @@ def _facts(store: Store, latest: Mapping[str, Any], alarms: pl.DataFrame, span: 
         f"{text.percent(good)} good",
     ]
     return " · ".join(facts)
+
+
+def _others(
+    names: list[str], words: Mapping[str, palette.Look], latest: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Draw the assets that have no tile, a row each, in the same order."""
+    if not names:
+        return
+    st.caption(f"And {text.plural(len(names), 'asset')} more, none of them worse:")
+    nothing = {"score": None, "threshold": None, "time": None}
+    table = [
+        {"asset": text.cell(name), "state": words[name].word}
+        | {key: latest.get(name, nothing)[key] for key in nothing}
+        for name in names
+    ]
+    number = st.column_config.NumberColumn(format="%.2f")
+    when = st.column_config.DatetimeColumn("newest score (UTC)", format="YYYY-MM-DD HH:mm")
+    look = {"score": number, "threshold": number, "time": when}
+    st.dataframe(pl.DataFrame(table, schema=_OTHERS), hide_index=True, column_config=look)
 
 
 def _all_alarms(store: Store, alarms: pl.DataFrame) -> None:

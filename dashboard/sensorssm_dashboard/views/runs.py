@@ -11,7 +11,7 @@ import streamlit as st
 
 from sensorssm_dashboard import data, live, text
 from sensorssm_dashboard.faults import fault_table
-from sensorssm_pipelines.alarms import match_faults, scored_spans
+from sensorssm_pipelines.alarms import match_faults
 from sensorssm_pipelines.store import Store
 
 
@@ -91,7 +91,7 @@ def _pivot(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _faults(store: Store) -> None:
-    scored = scored_spans(data.read(store, "scores"))
+    scored = data.spans(store, "scores")
     matched = match_faults(data.read(store, "labels"), data.read(store, "alarms"), scored)
     if matched.is_empty():
         return

@@ -3,7 +3,6 @@
 from sensorssm_pipelines.alarms.engine import OPENING as OPENING
 from sensorssm_pipelines.alarms.engine import AlarmEngine as AlarmEngine
 from sensorssm_pipelines.alarms.faults import match_faults as match_faults
-from sensorssm_pipelines.alarms.faults import scored_spans as scored_spans
 from sensorssm_pipelines.alarms.load import AlarmLoad as AlarmLoad
 from sensorssm_pipelines.alarms.load import alarm_load as alarm_load
 from sensorssm_pipelines.alarms.messages import TagFacts as TagFacts
@@ -21,5 +20,4 @@ __all__ = [
     "TagFacts",
     "alarm_load",
     "match_faults",
-    "scored_spans",
 ]

@@ -48,10 +48,3 @@ def match_faults(labels: pl.DataFrame, alarms: pl.DataFrame, scored: pl.DataFram
         .sort("started", "asset", maintain_order=True)
         .drop("fault")
     )
-
-
-def scored_spans(scores: pl.DataFrame) -> pl.DataFrame:
-    """Return asset, begin, end of the scored time of each asset that has scores."""
-    return scores.group_by("asset").agg(
-        pl.col("time").min().alias("begin"), pl.col("time").max().alias("end")
-    )

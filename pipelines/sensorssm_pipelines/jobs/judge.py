@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from sensorssm_pipelines.alarms import match_faults, scored_spans
+from sensorssm_pipelines.alarms import match_faults
 from sensorssm_pipelines.periods import parse_period
 from sensorssm_pipelines.recipes.parts import Recipe
 from sensorssm_pipelines.store import Store
@@ -48,7 +48,7 @@ def run(recipe: Recipe, store: Store) -> JudgeReport:
     """Judge the alarms in the store; `match_faults` says what is found."""
     grace = parse_period(recipe.alarms.grace) if recipe.alarms.grace else timedelta()
     labels, alarms = store.read_labels(), store.read_alarms()
-    scored = scored_spans(store.read_scores())
+    scored = store.spans("scores")
     matched = match_faults(labels, alarms, scored)
     false, normal = 0, timedelta()
     for asset, begin, end in scored.iter_rows():

@@ -19,7 +19,7 @@ from sensorssm_pipelines.store.rows import (
     require_key,
     to_sqlite,
 )
-from sensorssm_pipelines.store.table import Table
+from sensorssm_pipelines.store.table import SPAN, Table
 
 _VERSION = 2
 _BUSY_S = 10.0
@@ -91,6 +91,12 @@ class Database:
         with self._connect(read_only=True) as connection:
             rows = connection.execute(query, [value for _, value in clauses]).fetchall()
         return from_sqlite(table, rows)
+
+    def spans(self, table: Table) -> pl.DataFrame:
+        """Return asset, begin, end: the first and last time of each asset's rows."""
+        sql = _SPANS.format(table=table.name, time=table.time)
+        with self._connect(read_only=True) as connection:
+            return from_sqlite(SPAN, connection.execute(sql).fetchall())
 
     def take(self, other: Path, tables: Sequence[Table], folders: Sequence[str]) -> None:
         """Replace the rows of `tables` by those of another database, in one transaction.
@@ -184,6 +190,17 @@ def _take_sql(table: Table) -> str:
     )
 
 
+#: A look at the key for every asset, not at every row: SQLite finds no next asset by itself.
+_SPANS = """
+WITH RECURSIVE found (asset) AS (
+  SELECT min(asset) FROM {table} UNION ALL
+  SELECT (SELECT min(asset) FROM {table} WHERE asset > found.asset) FROM found
+  WHERE found.asset IS NOT NULL
+)
+SELECT asset, (SELECT min({time}) FROM {table} AS rows WHERE rows.asset = found.asset),
+  (SELECT max({time}) FROM {table} AS rows WHERE rows.asset = found.asset)
+FROM found WHERE asset IS NOT NULL
+"""
 #: What stays where a table is replaced.
 _UNLESS = {
     "alarms": " WHERE acknowledged IS NULL",

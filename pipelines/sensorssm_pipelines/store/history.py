@@ -15,7 +15,7 @@ import polars as pl
 
 from sensorssm.errors import StoreError
 from sensorssm_pipelines.store.rows import as_utc, conform
-from sensorssm_pipelines.store.table import Table
+from sensorssm_pipelines.store.table import SPAN, Table
 
 _NO_ASSET = "__HIVE_DEFAULT_PARTITION__"  # Hive's own word for a partition without a value
 _LONGEST = 200  # bytes; file systems take 255, and "asset=" stands before the name
@@ -55,6 +55,21 @@ class History:
             part for folder in folders if (part := _read(table, folder, low, high)) is not None
         ]
         return pl.concat(parts) if parts else pl.DataFrame(schema=table.schema)
+
+    def spans(self, table: Table) -> pl.DataFrame:
+        """Return asset, begin, end: the first and last time of each asset's rows.
+
+        The first and the last month tell; no other is read.
+        """
+        time = pl.col(table.time or "")
+        parts = [
+            pl.concat(_load(month).select(time) for month in {*months[:1], *months[-1:]}).select(
+                asset=pl.lit(_asset(folder), pl.String), begin=time.min(), end=time.max()
+            )
+            for folder in self._folders(table)
+            if (months := _listed(folder, "*.parquet"))
+        ]
+        return pl.concat(parts) if parts else pl.DataFrame(schema=SPAN.schema)
 
     def _folder(self, table: Table, asset: str | None) -> Path:
         return (

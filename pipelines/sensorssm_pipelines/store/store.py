@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 import polars as pl
 
@@ -93,6 +93,12 @@ class Store:
     def assets(self) -> list[str]:
         """Return the names of the assets, in order."""
         return self.read_assets()["asset"].to_list()
+
+    def spans(self, name: Literal["scores", "readings"]) -> pl.DataFrame:
+        """Return asset, begin, end: the first and last time of a table's rows; reads few of them."""
+        if name == "scores":
+            return self._database.spans(schema.SCORES)
+        return self._look(schema.READINGS, lambda history: history.spans(schema.READINGS))
 
     def acknowledge(self, alarm_id: str, who: str, why: str, at: datetime | None = None) -> None:
         """Record that `who` has seen an alarm; the first acknowledgement stays.
@@ -228,13 +234,17 @@ class Store:
             self._database.write(table, frame)
 
     def _read(self, table: Table, asset: str | None, start: Moment, end: Moment) -> pl.DataFrame:
-        """Return rows of a table, all of them from before a job landed or all from after."""
-        while table in schema.HISTORY:
-            place = self._place(table)
-            rows = History(place[0]).read(table, asset, start, end)
-            if self._place(table) == place:
-                return rows
+        if table in schema.HISTORY:
+            return self._look(table, lambda history: history.read(table, asset, start, end))
         return self._database.read(table, asset, start, end)
+
+    def _look(self, table: Table, look: Callable[[History], pl.DataFrame]) -> pl.DataFrame:
+        """Return what is found in a table, all of it from before a job landed or all from after."""
+        while True:
+            place = self._place(table)
+            found = look(History(place[0]))
+            if self._place(table) == place:
+                return found
 
     def _place(self, table: Table) -> tuple[Path, int | None]:
         """Return where a table's history is, and which folder that is by the system's number.

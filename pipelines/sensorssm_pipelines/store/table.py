@@ -69,3 +69,7 @@ class Table:
             f"INSERT INTO {self.name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) "
             f"ON CONFLICT ({', '.join(self.key)}) DO {change}"
         )
+
+
+#: What `Store.spans` returns.
+SPAN: Final = Table("spans", {"asset": "text", "begin": "time", "end": "time"}, ("asset",))

@@ -117,12 +117,13 @@ def test_a_hostile_asset_name_is_shown_as_text(build_store, open_page, name: str
     assert all(not m.allow_html for m in page.markdown)
 
 
-def test_many_assets_are_many_tiles(build_store, open_page) -> None:
-    """Thirty assets fit."""
+def test_of_many_assets_the_worst_have_a_tile_and_the_others_a_row(build_store, open_page) -> None:
+    """Thirty assets: nobody reads as many charts, and none is left out."""
     names = tuple(f"P-{n:03}" for n in range(30))
     page = open_page("overview", build_store(assets=names, days=8, scored=False))
     assert not page.exception
-    assert len(badges(page)) == 30
+    assert len(badges(page)) == 24
+    assert page.dataframe[0].value["asset"].to_list() == list(names[24:])
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from sensorssm_pipelines.alarms import match_faults, scored_spans
+from sensorssm_pipelines.alarms import match_faults
 from sensorssm_pipelines.store import schema
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -73,10 +73,3 @@ def test_faults_outside_the_scored_time_are_left_out() -> None:
     known = labels(("a", -9, 0), ("a", 101, 102), ("c", 1, 2), ("b", 99, 300), ("a", -9, 1))
     found = match_faults(known, alarms(), SCORED)
     assert found.select("asset", "started").rows() == [("a", hour(-9)), ("b", hour(99))]
-
-
-def test_the_scored_time_is_each_assets_own() -> None:
-    rows = [("a", hour(3)), ("b", hour(5)), ("a", hour(1)), ("b", hour(5))]
-    scores = pl.DataFrame(rows, schema=["asset", "time"], orient="row")
-    spans = scored_spans(scores).sort("asset").rows()
-    assert spans == [("a", hour(1), hour(3)), ("b", hour(5), hour(5))]
