@@ -142,10 +142,7 @@ def _read(
     for path in _listed(folder, "*.parquet"):
         if not _overlaps(path.stem, low, high):
             continue
-        try:
-            rows = _load(path)
-        except FileNotFoundError:  # a run that rebuilds the store has just cleared it
-            continue
+        rows = _load(path)
         if low is not None:
             rows = rows.filter(pl.col(table.time or "") >= low)
         if high is not None:

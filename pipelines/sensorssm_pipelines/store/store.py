@@ -242,7 +242,10 @@ class Store:
         """Return what is found in a table, all of it from before a job landed or all from after."""
         while True:
             place = self._place(table)
-            found = look(History(place[0]))
+            try:
+                found = look(History(place[0]))
+            except FileNotFoundError:  # a job has just moved what was listed
+                continue
             if self._place(table) == place:
                 return found
 
