@@ -245,6 +245,8 @@ class Store:
             try:
                 found = look(History(place[0]))
             except FileNotFoundError:  # a job has just moved what was listed
+                if self._place(table) == place:
+                    raise
                 continue
             if self._place(table) == place:
                 return found
