@@ -1,10 +1,11 @@
-"""Measure what readouts of single assets are worth in seeded fleets.
+"""Measure what readouts of single assets, and numbers that never change, are worth in seeded fleets.
 
     python docs/scripts/fleets.py
 
 Ten assets of two tags each are fitted together; errors are those of forecasts 24 steps ahead on 600
 rows that follow what was fitted. An unknown asset is forecast by the shared readout, so the same
-rows under a strange name are the comparison. Prints a Markdown table.
+rows under a strange name are the comparison. Then what a number of each asset is worth to assets that
+were not in the fit. Prints two Markdown tables.
 """
 
 from __future__ import annotations
@@ -30,20 +31,34 @@ def swinging(rng: Generator, rows: int, apart: float) -> FloatArray:
 
 
 def _swing(rng: Generator, rows: int, apart: float) -> FloatArray:
-    period = 20.0 * np.exp(apart * rng.uniform(-0.9, 0.9))
-    size = 1.0 - 0.07 * np.exp(apart * rng.uniform(-1.0, 1.0))
-    return _driven([1.0, -2.0 * size * np.cos(2.0 * np.pi / period), size**2], rng, (rows,))
+    period = np.exp(apart * rng.uniform(-0.9, 0.9))
+    damping = np.exp(apart * rng.uniform(-1.0, 1.0))
+    return _swung(rng, (rows,), 20.0 * period, 1.0 - 0.07 * damping)
 
 
 def lagging(rng: Generator, rows: int, apart: float) -> FloatArray:
     """Return two tags that follow noise with one time constant, from 1 to 55 steps."""
-    tau = np.exp(2.0 + 2.0 * apart * rng.uniform(-1.0, 1.0))
-    return _driven([1.0, -np.exp(-1.0 / tau)], rng, (rows, 2))
+    return lagged(rng, rows, apart * rng.uniform(-1.0, 1.0))
 
 
 def wandering(rng: Generator, rows: int, apart: float) -> FloatArray:
     """Return two random walks."""
     return rng.standard_normal((rows, 2)).cumsum(axis=0)
+
+
+def lagged(rng: Generator, rows: int, number: float) -> FloatArray:
+    """Return two tags whose time constant follows a number, from -1 to 1, of the asset."""
+    return _driven([1.0, -np.exp(-np.exp(-2.0 - 2.0 * number))], rng, (rows, 2))
+
+
+def swung(rng: Generator, rows: int, number: float) -> FloatArray:
+    """Return two tags whose period follows a number of the asset."""
+    return _swung(rng, (rows, 2), 20.0 * np.exp(0.9 * number), 0.93)
+
+
+def _swung(rng: Generator, shape: tuple[int, ...], period: float, size: float) -> FloatArray:
+    turn = 2.0 * np.pi / period
+    return _driven([1.0, -2.0 * size * np.cos(turn), size**2], rng, shape)
 
 
 def _driven(poles: list[float], rng: Generator, shape: tuple[int, ...]) -> FloatArray:
@@ -64,6 +79,16 @@ FLEETS: tuple[tuple[str, Make, float, list[int]], ...] = (
     ("the same", lagging, 1.0, [5000] * 10),
     ("swings, all alike", swinging, 0.0, [1500] * 10),
     ("random walks", wandering, 0.0, [300] * 10),
+)
+
+#: What follows the number, how its assets are made, whether the number is theirs, assets and rows.
+NUMBERED: tuple[tuple[str, Make, bool, int, int], ...] = (
+    ("time constant, 1 to 55 steps", lagged, True, 5, 1500),
+    ("the same", lagged, True, 10, 1500),
+    ("period, 8 to 49 steps", swung, True, 5, 1500),
+    ("the same", swung, True, 10, 1500),
+    ("the same", swung, True, 20, 500),
+    ("nothing: numbers drawn at random", swung, False, 10, 1500),
 )
 
 
@@ -88,8 +113,26 @@ def _error(model: SSMForecaster, x: FloatArray, trained: int, name: str) -> floa
     return float(((told - came) ** 2).mean())
 
 
+def judge_unseen(make: Make, theirs: bool, assets: int, rows: int, seed: int) -> FloatArray:
+    """Return the squared errors of seven assets that were not in the fit, over those of strangers."""
+    rng = np.random.default_rng(seed)
+    places = rng.uniform(-1.0, 1.0, assets)
+    numbers = places if theirs else rng.uniform(-1.0, 1.0, assets)
+    static = {f"asset {i}": {"size": float(number)} for i, number in enumerate(numbers)}
+    X = np.concatenate([make(rng, rows, place) for place in places])
+    model = SSMForecaster(horizon=HORIZON)
+    model.fit(X, groups=np.repeat(list(static), rows), static=static)
+    unseen = {f"new {place}": place for place in np.linspace(-0.9, 0.9, 7)}
+    model.introduce({name: {"size": float(place)} for name, place in unseen.items()})
+    ratios = []
+    for name, place in unseen.items():
+        x = make(rng, 1500, place)
+        ratios.append(_error(model, x, 100, name) / _error(model, x, 100, "stranger"))
+    return np.array(ratios)
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     lines = [
         "| fleet | rows an asset | own readouts kept | error: mean | worst |",
         "| --- | --- | --- | --- | --- |",
@@ -99,6 +142,16 @@ def main() -> None:
         share = sum(kept) / (SEEDS * len(rows))
         mean, worst = np.mean(ratios), np.max(ratios)
         lines.append(f"| {name} | {rows[-1]:,} | {share:.0%} | {mean:.3f} | {worst:.3f} |")
+    lines += [
+        "",
+        "| the number tells | assets | rows | error of unseen assets: mean | worst |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, make, theirs, assets, rows in NUMBERED:
+        parts = [judge_unseen(make, theirs, assets, rows, seed) for seed in range(2 * SEEDS)]
+        lines.append(
+            f"| {name} | {assets} | {rows:,} | {np.mean(parts):.3f} | {np.max(parts):.3f} |"
+        )
     sys.stdout.write("\n".join(lines) + "\n")
 
 

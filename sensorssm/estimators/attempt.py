@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +24,7 @@ from sensorssm.models.readout import Sums
 
 if TYPE_CHECKING:
     from sensorssm.estimators.own_readouts import OwnReadout
+    from sensorssm.estimators.static_effect import FittedStatic
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -47,7 +48,9 @@ class Attempt:
         seen it
     kept : per asset, the kept rows; tails : per asset, the rows to learn from later
     sums : over all training rows
-    series : what was learned from; own : by number, the assets that have a readout of their own
+    series : what was learned from
+    static : what numbers that never change say of the assets, or None
+    own : by number, the assets that have a readout of their own
     """
 
     lesson: Lesson
@@ -64,15 +67,27 @@ class Attempt:
     sums: Sums
     tails: list[Tail]
     series: Sequence[Series]
+    static: FittedStatic | None = None
     own: dict[int, OwnReadout] = field(default_factory=dict)
 
     def linear_of(self, asset: int) -> LinearForecast:
         """Return the forecast of one asset, by number."""
-        return self.own[asset].linear if asset in self.own else self.linear
+        if asset in self.own:
+            return self.own[asset].linear
+        if self.static is None:
+            return self.linear
+        return self.static.effect.bend(self.linear, self.static.numbers[asset])
 
     def linears_of(self, asset: int) -> dict[int, LinearForecast]:
         """Return the forecasts of one asset that have not seen a block, per block."""
-        return self.own[asset].linears if asset in self.own else self.linears
+        if asset in self.own:
+            return self.own[asset].linears
+        if self.static is None:
+            return self.linears
+        effects, numbers = self.static.effects, self.static.numbers[asset]
+        return self.linears | {
+            block: effect.bend(self.linears[block], numbers) for block, effect in effects.items()
+        }
 
     def or_better(self, other: Attempt) -> Attempt:
         """Return `other` where it is surely better on the held-back rows, else this one.
@@ -130,6 +145,22 @@ def attempt(lesson: Lesson, series: Sequence[Series], scale: FloatArray) -> Atte
         learned.tails,
         series,
     )
+
+
+def judged_anew(attempt: Attempt, assets: Iterable[int]) -> Attempt:
+    """Return the attempt with the kept rows of some assets told by the readouts that they have."""
+    told = attempt.told.copy()
+    ends = np.cumsum([len(rows) for rows in attempt.kept])
+    for asset in assets:
+        one, kept = attempt.series[asset], attempt.kept[asset]
+        rows = slice(int(ends[asset]) - len(kept), int(ends[asset]))
+        memory, linear = attempt.lesson.memory, attempt.linear
+        features = memory.advance(
+            one.values, one.elapsed, memory.init_state(linear.start), rows=kept, gate=linear.gate
+        )
+        linears = attempt.linears_of(asset)
+        told[rows] = held_back(linears, attempt.block[rows], features, linear.horizon)
+    return replace(attempt, residual=attempt.residual + (attempt.told - told), told=told)
 
 
 def since_reading(residual: FloatArray, waited: FloatArray) -> FloatArray:

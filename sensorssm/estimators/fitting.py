@@ -17,6 +17,7 @@ from sensorssm.estimators.own_models import reweighed
 from sensorssm.estimators.own_readouts import with_own_readouts
 from sensorssm.estimators.selective_fitting import corrected, fit_correction
 from sensorssm.estimators.spikes import distrust
+from sensorssm.estimators.static_effect import with_static
 from sensorssm.models.linear import continued
 from sensorssm.models.memory_plan import plan_memory
 from sensorssm.models.reach import Reach
@@ -60,12 +61,14 @@ def fit_model(
     seed: int = 0,
     threads: int = 1,
     per_asset: bool = False,
+    static: FloatArray | None = None,
 ) -> Fit:
     """Fit the forecast of all assets in `series`, which share their tags.
 
     `seasons` are sets of seasons to try, the plainest first; the first that is not surely beaten
     stays. `gated` tries to doubt spikes, `selective` a selective model on what the linear one leaves;
-    each is kept if it is better. `per_asset` gives assets readouts of their own likewise.
+    each is kept if it is better. `per_asset` gives assets readouts of their own likewise,
+    `static` (A, K), numbers that never change, readouts by those.
     """
     rows = [one.values[: one.trained] for one in series]
     start, scale = _level_and_scale(np.concatenate(rows))
@@ -83,6 +86,8 @@ def fit_model(
     with ThreadpoolController().limit(limits=1, user_api="blas"):
         # The products are small: a second thread waits longer than it works.
         best = _best_attempt(lessons, series, scale, gated)
+        if static is not None:
+            best = with_static(best, static)
         if per_asset:
             best = with_own_readouts(best)
     correction, residual = None, best.residual
@@ -96,7 +101,11 @@ def fit_model(
     reach = _reach(best, residual, conformal.dispersion.knots)
     model = ForecastModel(linear, reach, conformal, correction)
     own = {asset: reweighed(model, one.linear.weights) for asset, one in best.own.items()}
-    ends = [_end(own.get(asset, model), one) for asset, one in enumerate(series)]
+    ends = []
+    for asset, one in enumerate(series):
+        linear = best.linear_of(asset)
+        its = model if linear is best.linear else reweighed(model, linear.weights)
+        ends.append(_end(its, one))
     return Fit(model, own, ends, best, residual)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -25,6 +26,7 @@ from sensorssm.estimators.readers import FutureState, FutureStream
 from sensorssm.estimators.rolling import mean_below_zero
 from sensorssm.estimators.seasonality import resolve_seasons
 from sensorssm.estimators.selective_fitting import deltas_along
+from sensorssm.estimators.static_table import StaticTable
 from sensorssm.estimators.stream import ForecastStream
 
 FloatArray = NDArray[np.float64]
@@ -58,6 +60,7 @@ class SSMForecaster(Imputing, Explaining, ModelForecaster):
     horizon_, season_ : what was fitted; `season_` is a tuple of steps, empty without a season
     own_gain_ : by asset, the share of the held-back squared error that a readout of its own took
         off; 0 where the asset has the shared one
+    static_gain_ : share of the squared error of left-out assets that `static` took off
     future_gain_ : by tag, the share of the held-back squared error that known inputs took off
     selective_gain_ : held-back loss that the selective part took off, a share; 0 where not kept
     tags_, n_features_in_, feature_names_in_ : the fitted tags
@@ -94,16 +97,20 @@ class SSMForecaster(Imputing, Explaining, ModelForecaster):
         times: Any = None,
         groups: Any = None,
         future: Any = None,
+        static: Any = None,
     ) -> Self:
         """Learn from `X`, rows in time order, one asset after the other; NaN is missing.
 
         `X_val` follows `X` in time, asset by asset; it chooses settings and calibrates, and
         teaches nothing else. `future` is a table of inputs that are known in advance, a row for
         each row of `X`; what it holds of the same step may be used to forecast that step.
+        `static` are numbers of each asset that never change, such as
+        ``{"pump 1": {"size": 7.5}, "pump 2": {"size": 11.0}}``; it may know more assets than `X`.
 
         Raises
         ------
-        DataError : a tag without readings, infinite readings, times that do not increase
+        DataError : a tag without readings, infinite readings, times that do not increase, `static`
+            without the numbers of an asset, or for a single one
         ConfigError : a setting out of range
         """
         self._check_settings()
@@ -118,6 +125,7 @@ class SSMForecaster(Imputing, Explaining, ModelForecaster):
         seasons = resolve_seasons(self.season, longest.values)
         found = isinstance(self.season, str)
         series = self._series(window, X_val)
+        table = None if static is None else StaticTable.read(static)
         fit = fit_model(
             list(series.values()),
             horizon=self.horizon_,
@@ -128,12 +136,15 @@ class SSMForecaster(Imputing, Explaining, ModelForecaster):
             seed=0 if self.random_state is None else int(self.random_state),
             threads=self._threads,
             per_asset=True,
+            static=None if table is None else table.of(series),
         )
         self._model = fit.model
         names = list(series)
         self._own = OwnModels(
             {names[i]: model for i, model in fit.own.items()},
             {names[i]: own.gain for i, own in fit.attempt.own.items()},
+            table,
+            None if fit.attempt.static is None else fit.attempt.static.effect,
         )
         self.season_ = fit.model.linear.seasons
         self._known, states = None, fit.states
@@ -180,7 +191,7 @@ class SSMForecaster(Imputing, Explaining, ModelForecaster):
         weights, own = self._growth.improve(self._model.linear)
         self._model = reweighed(self._model, weights)
         models = {asset: reweighed(self._model, its) for asset, its in own.items()}
-        self._own = OwnModels(models, self._own.gain)
+        self._own = replace(self._own, models=models)
         return self
 
     def predict(self, X: Any, *, times: Any = None, groups: Any = None, future: Any = None) -> Any:
@@ -271,6 +282,30 @@ class SSMForecaster(Imputing, Explaining, ModelForecaster):
         """Return minus the mean absolute one-step error of `predict`, over its usual size."""
         errors = self._errors(self._beside(self._records(X, times, groups), future))
         return mean_below_zero(errors / self._model.conformal.dispersion.usual_size)
+
+    def introduce(self, static: Any) -> Self:
+        """Take in numbers, as in `fit`, of assets that come later; known ones are replaced.
+
+        Where `fit` found that the numbers help, such an asset is forecast by them from its first
+        reading on.
+
+        Raises
+        ------
+        ConfigError : a fit without `static`
+        DataError : other numbers than in `fit`, or missing ones
+        """
+        check_is_fitted(self)
+        self._own = self._own.introduced(static)
+        return self
+
+    @property
+    def static_gain_(self) -> float:
+        """Return the share of the squared error of left-out assets that `static` took off.
+
+        0 where it was not kept or not given.
+        """
+        check_is_fitted(self)
+        return 0.0 if self._own.effect is None else self._own.effect.gain
 
     @property
     def own_gain_(self) -> dict[str, float]:

@@ -28,6 +28,7 @@ class Growth:
         self._lesson, self._choice = attempt.lesson, attempt.choice
         self._sums, self._scale = attempt.sums, attempt.scale
         self._tails = dict(zip(assets, attempt.tails, strict=True))
+        self._static, self._number = attempt.static, {name: i for i, name in enumerate(assets)}
         self._own = {assets[i]: (own.sums, own.strength) for i, own in attempt.own.items()}
 
     def read(self, asset: str, values: FloatArray, elapsed: FloatArray) -> None:
@@ -52,7 +53,13 @@ class Growth:
         weights = solve(self._sums, self._scale, self._choice, self._lesson.bases)
         shared = replace(linear, weights=weights)
         own = {
-            asset: bent(shared, sums, strength, self._scale).weights
+            asset: bent(self._kind(asset, shared), sums, strength, self._scale).weights
             for asset, (sums, strength) in self._own.items()
         }
         return weights, own
+
+    def _kind(self, asset: str, shared: LinearForecast) -> LinearForecast:
+        """Return what `shared` says of an asset of the fit, by its numbers where they are kept."""
+        if self._static is None:
+            return shared
+        return self._static.effect.bend(shared, self._static.numbers[self._number[asset]])

@@ -15,13 +15,13 @@ each adds to it, both shrunk).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorssm.estimators.attempt import Attempt, held_back
-from sensorssm.estimators.learning import Series, in_threads, learn
+from sensorssm.estimators.attempt import Attempt, judged_anew
+from sensorssm.estimators.learning import in_threads, learn
+from sensorssm.estimators.leftover import STRENGTHS, left_of
 from sensorssm.estimators.selection import (
     ENOUGH_STEPS,
     RETURNING,
@@ -30,13 +30,10 @@ from sensorssm.estimators.selection import (
     training_sums,
 )
 from sensorssm.models.linear import LinearForecast
-from sensorssm.models.readout import ROUNDING, Normal, Sums
+from sensorssm.models.readout import Sums
 
 FloatArray = NDArray[np.float64]
 
-#: Rows of the asset that the shared readout stands for. Held-back errors are flat around the best:
-#: three times as much or as little costs 1 to 2 % where assets differ.
-STRENGTHS = (1e3, 5e3, 2.5e4)
 #: Numbers held for own readouts at most, 800 MB; in larger fleets those that gain least share.
 MOST_FLOATS = 100_000_000
 
@@ -69,17 +66,17 @@ def with_own_readouts(attempt: Attempt) -> Attempt:
     if len(series) < 2 or not attempt.linears:
         return attempt
     threads = attempt.lesson.threads
-    trials = in_threads(lambda one: _Trial.of(attempt, one), series, threads)
+    trials = in_threads(lambda asset: _Trial.of(attempt, asset), range(len(series)), threads)
     strength = int(np.argmin(np.mean([trial.errors.sum(axis=1) for trial in trials], axis=0)[:-1]))
     kept = [asset for asset, trial in enumerate(trials) if trial.believes(strength, attempt)]
     most = MOST_FLOATS // sum(part.size for part in vars(attempt.sums).values())
     kept = sorted(sorted(kept, key=lambda asset: -trials[asset].gain(strength))[:most])
 
     def read(asset: int) -> OwnReadout:
-        return _own(attempt, series[asset], STRENGTHS[strength], trials[asset].gain(strength))
+        return _own(attempt, asset, STRENGTHS[strength], trials[asset].gain(strength))
 
     own = in_threads(read, kept, threads)
-    return _judged(replace(attempt, own=dict(zip(kept, own, strict=True))))
+    return judged_anew(replace(attempt, own=dict(zip(kept, own, strict=True))), kept)
 
 
 def bent(
@@ -88,42 +85,8 @@ def bent(
     """Return `linear`, bent towards one asset's `sums`, of a single block, over its horizon."""
     weights = linear.weights.copy()
     for tag in range(len(weights)):
-        weights[tag] += _left(linear, sums, 0, tag, tag_scale).solve(strength)
+        weights[tag] += left_of(linear, sums, 0, tag, tag_scale).solve(strength)
     return replace(linear, weights=weights)
-
-
-class _Left(NamedTuple):
-    """What a forecast leaves of one asset's targets of one tag: z'z, z' left, and left squared (H,)."""
-
-    zz: FloatArray
-    zy: FloatArray
-    yy: FloatArray
-    rows: float
-    scale: FloatArray
-
-    def solve(self, strength: float) -> FloatArray:
-        """Return the ridge weights (F, H) of what is left."""
-        normal = Normal(self.zz, self.zy, self.rows, self.scale)
-        return normal.solve(strength / max(self.rows, 1.0))
-
-    def squared_error(self, weights: FloatArray, steps: slice) -> float:
-        """Return what weights (F, S) of some steps still leave, squared and summed."""
-        told = np.sum(weights * (self.zz @ weights - 2.0 * self.zy[:, steps]))
-        return max(float(self.yy[steps].sum() + told), 0.0)
-
-
-def _left(linear: LinearForecast, sums: Sums, block: int, tag: int, tag_scale: FloatArray) -> _Left:
-    bases, weights = linear.plain(linear.horizon), linear.weights[tag].astype(np.float64)
-    seasons = linear.bases[tag].astype(np.float64)
-    shares = np.r_[1.0 - seasons.sum(), seasons]  # of the origins
-    zz, rows = sums.zz[block, tag], float(sums.rows[block, tag])
-    parts = [bases.products(base, sums.zy[block, tag]) for base in bases.origins]
-    zy = np.tensordot(shares, parts, axes=1)
-    yy = np.einsum("a,abh,b->h", shares, sums.yy[block, tag], shares)
-    yy = yy + np.sum(weights * (zz @ weights - 2.0 * zy), axis=0)
-    scale = np.sqrt(np.diag(zz) / max(rows, 1.0))
-    scale = np.where(scale > ROUNDING * tag_scale[tag], scale, np.inf)
-    return _Left(zz, zy - zz @ weights, yy, rows, scale)
 
 
 @dataclass(frozen=True)
@@ -141,21 +104,20 @@ class _Trial:
     horizons: float
 
     @classmethod
-    def of(cls, attempt: Attempt, one: Series) -> _Trial:
-        learned = learn(attempt.lesson, [one])
-        folds = [fold for fold in make_folds(learned) if fold.judge in attempt.linears]
+    def of(cls, attempt: Attempt, asset: int) -> _Trial:
+        learned, linears = learn(attempt.lesson, [attempt.series[asset]]), attempt.linears_of(asset)
+        folds = [fold for fold in make_folds(learned) if fold.judge in linears]
         tags, horizon = len(attempt.scale), attempt.lesson.horizon
         every = max(1, horizon // ENOUGH_STEPS)
         steps = slice(every // 2, None, every)
         errors = np.zeros((len(STRENGTHS) + 1, len(folds), tags))
         for f, fold in enumerate(folds):
-            linear = attempt.linears[fold.judge]
+            linear = linears[fold.judge]
             for tag in range(tags):
-                taught = _left(linear, fold.train, 0, tag, attempt.scale)
-                judge = _left(linear, learned.sums, fold.judge, tag, attempt.scale)
-                some = taught._replace(zy=taught.zy[:, steps])
+                taught = left_of(linear, fold.train, 0, tag, attempt.scale)
+                judge = left_of(linear, learned.sums, fold.judge, tag, attempt.scale)
                 for s, strength in enumerate(STRENGTHS):
-                    errors[s, f, tag] = judge.squared_error(some.solve(strength), steps)
+                    errors[s, f, tag] = judge.squared_error(taught.solve(strength, steps), steps)
                 errors[-1, f, tag] = judge.yy[steps].sum()
         usual = errors[-1].sum(axis=0)
         told = usual > 0
@@ -177,28 +139,13 @@ class _Trial:
         return surely_less(own + chance * shared, shared, self.horizons)
 
 
-def _own(attempt: Attempt, one: Series, strength: float, gain: float) -> OwnReadout:
-    learned = learn(attempt.lesson, [one])
+def _own(attempt: Attempt, asset: int, strength: float, gain: float) -> OwnReadout:
+    learned, before = learn(attempt.lesson, [attempt.series[asset]]), attempt.linears_of(asset)
     linears = {
-        fold.judge: bent(attempt.linears[fold.judge], fold.train, strength, attempt.scale)
+        fold.judge: bent(before[fold.judge], fold.train, strength, attempt.scale)
         for fold in make_folds(learned)
-        if fold.judge in attempt.linears
+        if fold.judge in before
     }
     sums = training_sums(learned)
-    linear = bent(attempt.linear, sums, strength, attempt.scale)
-    return OwnReadout(linear, attempt.linears | linears, sums, strength, gain)
-
-
-def _judged(attempt: Attempt) -> Attempt:
-    """Return the attempt with its kept rows told by the assets' own readouts."""
-    told = attempt.told.copy()
-    ends = np.cumsum([len(rows) for rows in attempt.kept])
-    for asset, own in attempt.own.items():
-        one, kept = attempt.series[asset], attempt.kept[asset]
-        rows = slice(int(ends[asset]) - len(kept), int(ends[asset]))
-        memory, linear = attempt.lesson.memory, attempt.linear
-        features = memory.advance(
-            one.values, one.elapsed, memory.init_state(linear.start), rows=kept, gate=linear.gate
-        )
-        told[rows] = held_back(own.linears, attempt.block[rows], features, linear.horizon)
-    return replace(attempt, residual=attempt.residual + (attempt.told - told), told=told)
+    linear = bent(attempt.linear_of(asset), sums, strength, attempt.scale)
+    return OwnReadout(linear, before | linears, sums, strength, gain)

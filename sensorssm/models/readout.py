@@ -8,6 +8,7 @@ that were left out without keeping a single row.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +53,26 @@ class Sums:
     def blank(self) -> Sums:
         """Return sums of nothing, of the same shapes."""
         return Sums(*(np.zeros_like(part) for part in vars(self).values()))
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Sums]) -> Sums:
+        """Return the blocks of all parts, in their order."""
+        columns = zip(*(vars(part).values() for part in parts), strict=True)
+        return cls(*(np.concatenate(column) for column in columns))
+
+    def widened(self, inputs: FloatArray) -> Sums:
+        """Return the sums of the features times each of `inputs` (K,), constant over all rows.
+
+        The features are then those of the first input, those of the second, and so on.
+        """
+        zz = np.asarray(np.kron(np.outer(inputs, inputs), self.zz), dtype=np.float64)
+        zy = np.asarray(np.kron(inputs[:, None], self.zy), dtype=np.float64)
+        return Sums(zz, zy, self.yy.copy(), self.rows.copy())
+
+    def first(self, features: int) -> Sums:
+        """Return the sums of the first features alone."""
+        zz, zy = self.zz[..., :features, :features], self.zy[..., :features, :]
+        return Sums(zz, zy, self.yy, self.rows)
 
     def add(self, block: int, tag: int, z: FloatArray, y: FloatArray, products: FloatArray) -> None:
         """Add k rows, z (k, F), y (k, T) and their summed products, to one block of one tag."""

@@ -13,7 +13,8 @@ from sensorssm.estimators.attempt import Attempt, attempt
 from sensorssm.estimators.fitting import fit_model
 from sensorssm.estimators.forecaster import SSMForecaster
 from sensorssm.estimators.learning import Lesson, Series, learn
-from sensorssm.estimators.own_readouts import _left, bent, with_own_readouts
+from sensorssm.estimators.leftover import left_of
+from sensorssm.estimators.own_readouts import bent, with_own_readouts
 from sensorssm.estimators.selection import training_sums
 from sensorssm.estimators.targets import Targets
 from sensorssm.models.memory_plan import plan_memory
@@ -136,7 +137,7 @@ def test_errors_follow_from_the_sums(shared: Attempt) -> None:
     asset, tag = 0, 0
     z, left = rows_of(shared, asset, tag)
     sums = training_sums(learn(shared.lesson, [shared.series[asset]]))
-    part = _left(shared.linear, sums, 0, tag, shared.scale)
+    part = left_of(shared.linear, sums, 0, tag, shared.scale)
     weights = np.random.default_rng(0).normal(size=(z.shape[1], HORIZON)) / 10
 
     np.testing.assert_allclose(part.yy, (left**2).sum(axis=0), rtol=1e-6)
