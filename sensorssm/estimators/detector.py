@@ -33,12 +33,12 @@ from sensorssm.scoring import (
     find_events,
     fit_trimmed,
     fold,
-    highest_score,
     period_seconds,
     rescore,
     state_size,
     statistics_of,
     threshold_for_budget,
+    threshold_for_learner,
     threshold_for_rate,
 )
 
@@ -145,8 +145,6 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
         self.cell_ = cell
         held_back = self.in_mode(held_back, window.values)
         threshold = self._threshold(held_back, window.starts)
-        if len(cell.weights):  # a tag alone: what no row can pass would be no threshold
-            threshold = min(threshold, highest_score(cell.weights, cell.rows))
         self.cell_ = cell._replace(novelty=max(cell.novelty, threshold + 0.5))
         self._hear(threshold, ())
         return self
@@ -245,6 +243,8 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
                 "alarm_budget counts alarms a week and needs to know how long a row is: "
                 "give fit `times`, or the detector `period`"
             )
+        if len(self.cell_.weights):
+            return threshold_for_learner(self.alarm_budget, self.period_s_)
         return threshold_for_budget(
             held_back,
             starts,

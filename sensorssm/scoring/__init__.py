@@ -5,11 +5,11 @@ from sensorssm.scoring.cell import SEEN, Cell, state_size, statistics_of
 from sensorssm.scoring.events import Event, describe_events, find_events
 from sensorssm.scoring.fit import Options, fit_cell
 from sensorssm.scoring.modes import Modes, find_mode_tag, fit_modes, rescore
-from sensorssm.scoring.precedents import highest_score
 from sensorssm.scoring.readouts import Rows
 from sensorssm.scoring.thresholds import (
     period_seconds,
     threshold_for_budget,
+    threshold_for_learner,
     threshold_for_rate,
 )
 from sensorssm.scoring.trimming import fit_trimmed
@@ -30,11 +30,11 @@ __all__ = [
     "fit_modes",
     "fit_trimmed",
     "fold",
-    "highest_score",
     "period_seconds",
     "rescore",
     "state_size",
     "statistics_of",
     "threshold_for_budget",
+    "threshold_for_learner",
     "threshold_for_rate",
 ]

@@ -19,7 +19,7 @@ FloatArray = NDArray[np.float64]
 
 HELD = 64  # precedents held of each statistic, the most unusual; the rows below are interpolated
 REACH = 10  # the largest of them that say how fast the tail falls
-CLAIM = 1.0  # nothing is called more than ten times rarer than all that was seen
+CLAIM = 2.0  # nothing is called more than a hundred times rarer than all that was seen
 ABSENT = -1.0  # in place of a precedent that is not there: evidence is 0 or more
 ROWS, LEVEL, FIRST = 0, 1, 2  # state: rows so far, the slow average, the precedents
 
@@ -40,8 +40,9 @@ def rarity(held: FloatArray, rows: float, value: float) -> float:
     ----------
     held : (T,) the largest of them, ascending, `ABSENT` where there were fewer
 
-    Equal values count as above. Beyond them all, the excess is taken as exponential, at the mean
-    rate of the `REACH` largest, as far as `CLAIM`.
+    Equal values count as above. Beyond them all, the excess over the least of the `REACH` largest
+    is taken as exponential at an unknown rate, which the others tell: predicted from k of them it
+    has a generalised Pareto tail of shape 1 / k, exactly. It is believed as far as `CLAIM`.
     """
     above = held.size - np.searchsorted(held, value)
     if above == held.size:  # the p-value of the least held one, and 1 at an evidence of 0
@@ -50,8 +51,9 @@ def rarity(held: FloatArray, rows: float, value: float) -> float:
     claim = 0.0
     if above == 0 and rows >= 2 * REACH:
         least = held[-REACH]
-        fall = max((held[-REACH + 1 :] - least).mean(), 1e-9)
-        claim = min((value - held[-1]) / fall / np.log(10.0), CLAIM)
+        told = max((held[-REACH + 1 :] - least).sum(), 1e-9)
+        beyond = (REACH - 1) * np.log10(1.0 + (value - least) / told) - np.log10(REACH)
+        claim = min(max(beyond, 0.0), CLAIM)
     return np.log10((rows + 1.0) / (above + 1.0)) + claim
 
 
@@ -95,8 +97,3 @@ def weights_of(averages: int) -> FloatArray:
     """
     weights = np.array([4.0, *[1.0] * averages, 1.0])
     return weights / weights.sum()
-
-
-def highest_score(weights: FloatArray, rows: float) -> float:
-    """Return the score that a row is sure to pass whose energy alone is unlike `rows` others."""
-    return float(np.log10(weights.max() * (rows + 1.0)) + CLAIM)

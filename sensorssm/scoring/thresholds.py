@@ -42,13 +42,33 @@ def threshold_for_budget(
     alarms the training rows should have shown, the less they say: the budget is tightened by the
     counting error.
     """
-    if budget <= 0.0:
-        raise ConfigError(f"alarm_budget is {budget!r}, wanted false alarms a week above 0")
-    weekly_rows = WEEK_S / period_s
-    seen = budget * len(scores) / weekly_rows  # alarms that the training rows should show
-    careful = budget * seen / (seen + np.sqrt(seen) + 1.0)
+    share = _share_of_rows(budget, period_s)
+    seen = share * len(scores)  # alarms that the training rows should show
+    careful = share * seen / (seen + np.sqrt(seen) + 1.0)
     rows_per_alarm = _rows_per_alarm(scores, starts, on_delay, off_delay)
-    return float(max(-np.log10(min(careful * rows_per_alarm / weekly_rows, 0.5)), 0.3))
+    return _level_of(careful * rows_per_alarm)
+
+
+def threshold_for_learner(budget: float, period_s: float) -> float:
+    """Return the threshold for `budget` false alarms a week of a score that goes on learning.
+
+    Its p-values rest on all rows so far and hold after any number of them: there is no counting
+    error to allow for. Each row above counts as an alarm, for how they come together would be
+    counted in the training rows alone.
+    """
+    return _level_of(_share_of_rows(budget, period_s))
+
+
+def _share_of_rows(budget: float, period_s: float) -> float:
+    """Return alarms a row."""
+    if not budget > 0.0:
+        raise ConfigError(f"alarm_budget is {budget!r}, wanted false alarms a week above 0")
+    return budget * period_s / WEEK_S
+
+
+def _level_of(share: float) -> float:
+    """Return the calibrated score that a share of rows is above; at most half of them."""
+    return float(-np.log10(min(share, 0.5)))
 
 
 def _rows_per_alarm(

@@ -12,6 +12,7 @@ from sensorssm.scoring import (
     find_events,
     period_seconds,
     threshold_for_budget,
+    threshold_for_learner,
     threshold_for_rate,
 )
 from sensorssm.scoring.thresholds import WEEK_S
@@ -39,6 +40,17 @@ def test_the_budget_counts_alarms_and_not_rows(run: int) -> None:
     )
     weeks = rows * period_s / WEEK_S
     assert len(find_events(scores > threshold, starts)) / weeks == pytest.approx(budget, rel=0.3)
+
+
+def test_what_goes_on_learning_is_given_its_budget_as_a_share_of_rows() -> None:
+    assert threshold_for_learner(10.08, 60.0) == pytest.approx(3.0)  # a week has 10,080 minutes
+    assert threshold_for_learner(1e9, 60.0) == pytest.approx(np.log10(2.0))
+
+
+@pytest.mark.parametrize("budget", [0.0, -1.0, float("nan")])
+def test_a_budget_that_is_no_number_of_alarms_is_refused(budget: float) -> None:
+    with pytest.raises(ConfigError, match="alarm_budget"):
+        threshold_for_learner(budget, 60.0)
 
 
 @pytest.mark.parametrize("period", [300, 300.0, "5min", "300 s", timedelta(minutes=5)])
