@@ -101,6 +101,12 @@ class Attempt:
         better = surely_less(others[0], mine[0], horizons, least=0.001)
         return other if better and others[1].sum() <= mine[1].sum() else self
 
+    @property
+    def horizons(self) -> float:
+        """Return how many horizons lie side by side in the kept rows."""
+        rows = sum(float(np.ptp(rows)) for rows in self.kept if len(rows))
+        return max(rows / self.lesson.horizon, 1e-3)
+
     def _judged(self) -> IntArray:
         """Return the blocks that hold a known residual."""
         return np.unique(self.block[np.isfinite(self.residual).any(axis=(1, 2))])

@@ -31,7 +31,7 @@ _NO_ROWS = np.zeros(0, dtype=np.int64)
 class Explanation(NamedTuple):
     """One forecast, and what it is made of; all in the tags' units.
 
-    ``forecast = level + sum over lags of contributions + older + selective + future``, exactly.
+    ``forecast = level + sum over lags of contributions + older + across + future``, exactly.
 
     Attributes
     ----------
@@ -41,7 +41,8 @@ class Explanation(NamedTuple):
         Lag 0 is the row of the origin
     contributions : (H, L, M) what the last L rows add: response times reading minus level
     older : (H, M) what all rows before them add
-    selective : (H, M) what the selective part adds, which hears all tags
+    across : (H, M) what is read from all tags at once adds: the readout across tags, the selective
+        part
     future : (H, M) what known inputs add
     """
 
@@ -50,7 +51,7 @@ class Explanation(NamedTuple):
     response: FloatArray
     contributions: FloatArray
     older: FloatArray
-    selective: FloatArray
+    across: FloatArray
     future: FloatArray
 
 
@@ -173,7 +174,7 @@ class Explaining(RollingForecaster):
         """Return one forecast taken apart: what each of the `past` rows before it adds.
 
         The linear part is exact: level, contributions of the rows and of all older ones add up to
-        the forecast, together with the selective part's and known inputs' shares. `origin` is a
+        the forecast, together with the shares of what is read across tags and of known inputs. `origin` is a
         row of `X`, as in `forecast_from`.
 
         Raises

@@ -15,7 +15,7 @@ from sensorssm.estimators.forecast_model import ForecastModel, context_of
 from sensorssm.estimators.learning import Lesson, Series
 from sensorssm.estimators.own_models import reweighed
 from sensorssm.estimators.own_readouts import with_own_readouts
-from sensorssm.estimators.selective_fitting import corrected, fit_correction
+from sensorssm.estimators.selective_fitting import fit_correction
 from sensorssm.estimators.spikes import distrust
 from sensorssm.estimators.static_effect import with_static
 from sensorssm.models.linear import continued
@@ -91,10 +91,8 @@ def fit_model(
         if per_asset:
             best = with_own_readouts(best)
     correction, residual = None, best.residual
-    if selective and best.lesson.horizon == horizon:
-        correction = fit_correction(best, series, seed)
-    if correction is not None:
-        residual = corrected(best, series, correction)
+    if best.lesson.horizon == horizon:
+        correction, residual = fit_correction(best, series, selective=selective, seed=seed)
     conformal = calibrate(best, residual, horizon)
     longer = continued(best.linear.weights, horizon, best.linear.seasons)
     linear = replace(best.linear, weights=longer)
@@ -150,8 +148,7 @@ def calibrate(best: Attempt, residual: FloatArray, horizon: int) -> Conformal:
     """
     context, fitted = context_of(best.seen, best.linear), residual.shape[1]
     residual, told = _since_reading(best, residual)
-    horizons = sum(float(np.ptp(rows)) for rows in best.kept if len(rows)) / fitted
-    dispersion = fit_dispersion(residual, told, context, 1e-9 * best.scale, max(horizons, 1e-3))
+    dispersion = fit_dispersion(residual, told, context, 1e-9 * best.scale, best.horizons)
     steps = np.broadcast_to(np.arange(1, fitted + 1)[:, None], residual.shape)
     middle, size = dispersion.at_steps(told, context, steps)
     offsets = fit_offsets((residual + told - middle) / size)

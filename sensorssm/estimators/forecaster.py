@@ -62,6 +62,8 @@ class SSMForecaster(Imputing, Explaining, ModelForecaster):
         off; 0 where the asset has the shared one
     static_gain_ : share of the squared error of left-out assets that `static` took off
     future_gain_ : by tag, the share of the held-back squared error that known inputs took off
+    across_gain_ : held-back absolute error that a readout across tags took off, a share; 0 where
+        none was kept
     selective_gain_ : held-back loss that the selective part took off, a share; 0 where not kept
     tags_, n_features_in_, feature_names_in_ : the fitted tags
     """
@@ -352,11 +354,18 @@ class SSMForecaster(Imputing, Explaining, ModelForecaster):
         return np.concatenate(parts)
 
     @property
+    def across_gain_(self) -> float:
+        """Return the share of the held-back absolute error that a readout across tags took off."""
+        check_is_fitted(self)
+        mixing = self._model.correction and self._model.correction.mixing
+        return 0.0 if mixing is None else float(mixing.gain[0])
+
+    @property
     def selective_gain_(self) -> float:
         """Return the share of the held-back loss that the selective part took off; 0 without it."""
         check_is_fitted(self)
-        correction = self._model.correction
-        return 0.0 if correction is None else float(correction.selective.gain_)
+        selective = self._model.correction and self._model.correction.selective
+        return 0.0 if selective is None else float(selective.gain_)
 
     def _check_settings(self) -> None:
         check_steps(horizon=self.horizon, lags=self.lags)

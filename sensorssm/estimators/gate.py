@@ -11,7 +11,7 @@ from sensorssm.estimators.selection import FEW_HORIZONS
 
 # A smaller improvement is not worth running a network at every reading.
 LEAST_GAIN = 0.005
-# One block in this many may be worse; where more are, they disagree.
+# One block in this many may be worse by as much; where more are, they disagree.
 AGREEING = 6
 
 Rows = NDArray[np.intp]
@@ -70,12 +70,13 @@ class Gain:
     """Relative improvement in each judging block, of the pinball loss at 0.5 and of the square.
 
     `horizons` is how many of them fit side by side into the judging rows: of a few, the standard
-    error over the blocks tells too little.
+    error over the blocks tells too little. A gain below `least` is not worth having.
     """
 
     absolute: NDArray[np.float64]
     square: NDArray[np.float64]
     horizons: float = np.inf
+    least: float = LEAST_GAIN
 
     @property
     def mean(self) -> float:
@@ -88,11 +89,11 @@ class Gain:
         disagrees, and the square is no worse."""
         error = self.absolute.std(ddof=1) / np.sqrt(len(self.absolute))
         doubt = error * (1.0 + FEW_HORIZONS / self.horizons)
-        agreed = np.count_nonzero(self.absolute < 0) * AGREEING <= len(self.absolute)
-        return bool(agreed and self.mean > max(doubt, LEAST_GAIN) and self.square.mean() >= 0)
+        agreed = np.count_nonzero(self.absolute < -self.least) * AGREEING <= len(self.absolute)
+        return bool(agreed and self.mean > max(doubt, self.least) and self.square.mean() >= 0)
 
 
-def gain(pairs: list[tuple[NDArray, NDArray]]) -> Gain:
+def gain(pairs: list[tuple[NDArray, NDArray]], least: float = LEAST_GAIN) -> Gain:
     """Return the gain of corrections over none, from one (residual, correction) pair a block.
 
     Both are (k, H, M).
@@ -105,7 +106,7 @@ def gain(pairs: list[tuple[NDArray, NDArray]]) -> Gain:
         after = before - correction[there]
         absolute.append(_improvement(np.abs(before).sum(), np.abs(after).sum()))
         square.append(_improvement((before**2).sum(), (after**2).sum()))
-    return Gain(np.array(absolute), np.array(square), max(horizons, 1e-3))
+    return Gain(np.array(absolute), np.array(square), max(horizons, 1e-3), least)
 
 
 def _improvement(before: float, after: float) -> float:

@@ -93,7 +93,7 @@ def model_from_arrays(config: Mapping[str, Any], arrays: Arrays) -> ForecastMode
     if config["correction"] is not None:
         from sensorssm.estimators.selective_memory import Correction  # compiles its cell
 
-        correction = Correction.from_parts(config["correction"], arrays, tags, spreads)
+        correction = Correction.from_parts(config["correction"], arrays, linear)
     reach = Reach(conformal.dispersion.knots, arrays["reach.usual"])
     return ForecastModel(linear, reach, conformal, correction)
 

@@ -76,7 +76,7 @@ class SelectiveResidual:
         horizon : int, H
         progress : told about every validation of the training run
         """
-        x = _squash(inputs)
+        x = squashed(inputs)
         train_rows, valid_rows = np.asarray(train_rows, np.intp), np.asarray(valid_rows, np.intp)
         starts = np.union1d([0], np.asarray(starts, np.intp)).astype(np.intp)
         tags = np.asarray(residual(np.concatenate([train_rows, valid_rows])[:1])).shape[2]
@@ -119,7 +119,7 @@ class SelectiveResidual:
         coefficients : array float32, shape (n, K, M), for `expand`
         state : dict of arrays, empty when the correction was not kept
         """
-        x = _squash(inputs)
+        x = squashed(inputs)
         if x.shape[1] != self.inputs_:
             raise ShapeError(
                 f"inputs have {x.shape[1]} columns; this was fitted on {self.inputs_}."
@@ -136,7 +136,7 @@ class SelectiveResidual:
 
         The state is that of `correct`, and comes out as from there. C is 0 where nothing was kept.
         """
-        x = _squash(inputs)
+        x = squashed(inputs)
         if not self.kept_:
             return np.empty((len(x), 0), np.float32), {}
         deltas, new = self._cell.deltas(x, state)
@@ -222,7 +222,7 @@ class SelectiveResidual:
         return (np.clip(raw, -self.limit_, self.limit_) * self.share_).astype(np.float32)
 
 
-def _squash(inputs: ArrayLike) -> FloatArray:
+def squashed(inputs: ArrayLike) -> FloatArray:
     """Return float32 rows without NaN; a spike of 100 scales comes in as 5, not as 100."""
     x = np.asarray(inputs, np.float32)
     if x.ndim != 2:

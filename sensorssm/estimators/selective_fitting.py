@@ -1,47 +1,60 @@
-"""How a selective correction is learned: from residuals that the linear forecast had not seen."""
+"""How a correction is learned: from residuals that the linear forecast had not seen."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensorssm.config import ResidualConfig
 from sensorssm.estimators.attempt import Attempt
-from sensorssm.estimators.learning import Series, chunks, row_floats
+from sensorssm.estimators.held_back import HeldBack, Reading
+from sensorssm.estimators.learning import TRAIN_BLOCKS, Series
+from sensorssm.estimators.mixing_fit import Mixed, fit_mixing
 from sensorssm.estimators.selective import SelectiveResidual
-from sensorssm.estimators.selective_memory import Correction, State, log_spread
-from sensorssm.estimators.targets import Targets
+from sensorssm.estimators.selective_memory import Correction, log_spread, mixing_inputs_of
+from sensorssm.models.basis import horizon_basis
 from sensorssm.models.linear import LinearForecast
-from sensorssm.models.memory import Features
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 
-def fit_correction(attempt: Attempt, series: Sequence[Series], seed: int) -> Correction | None:
-    """Return a correction of the attempt's forecast, or None where it does not earn its place."""
-    size = _usual_size(attempt)
+def fit_correction(
+    attempt: Attempt, series: Sequence[Series], *, selective: bool, seed: int
+) -> tuple[Correction | None, FloatArray]:
+    """Return a readout across tags and a `selective` model of what that leaves, None where neither
+    earns its place on rows it had not seen; and the attempt's residuals (k, H, M) less what is kept.
+    """
+    size, config = _usual_size(attempt), ResidualConfig()
     usual = log_spread(attempt.seen.spread, size).mean(axis=0)
-    selective = SelectiveResidual(ResidualConfig(), seed)
-    correction = Correction(selective, size, usual)
-    held = _HeldBack(attempt, series, size)
-    train, valid = held.rows()
-    if len(train) == 0 or len(valid) == 0:
-        return None
-    selective.fit(
-        np.concatenate(
-            [_inputs(correction, attempt.linear_of(i), one) for i, one in enumerate(series)]
-        ),
-        held,
-        train_rows=train,
-        valid_rows=valid,
-        starts=held.starts,
-        horizon=attempt.lesson.horizon,
-    )
-    return correction if selective.kept_ else None
+    correction = Correction(size, usual, horizon_basis(attempt.lesson.horizon, config.basis))
+    left, mixed = attempt.residual, _mixed(correction, attempt, series)
+    if mixed is not None:
+        left = left - correction.add(np.zeros_like(left), mixed.held_back)
+        correction = replace(correction, mixing=mixed.mixing)
+    if selective:
+        network = SelectiveResidual(config, seed)
+        moved = _network(correction, mixed, attempt, series, network)
+        if network.kept_:
+            left = left - correction.add(np.zeros_like(left), moved)
+            correction = replace(correction, selective=network)
+    kept = correction.mixing is not None or correction.selective is not None
+    return correction if kept else None, left
+
+
+def deltas_along(
+    correction: Correction, linear: LinearForecast, values: FloatArray, elapsed: FloatArray
+) -> FloatArray:
+    """Return the selective model's delta (n, C) at every row of one asset, read from its start; C
+    is 0 without one."""
+    if correction.selective is None:
+        return np.empty((len(values), 0))
+    series, rows = Series(values, elapsed, len(values)), np.arange(len(values))
+    inputs = Reading(correction, series, linear, {}, rows).after(rows)
+    return correction.selective.deltas(correction.network_inputs(inputs))[0].astype(np.float64)
 
 
 def _usual_size(attempt: Attempt) -> FloatArray:
@@ -54,88 +67,65 @@ def _usual_size(attempt: Attempt) -> FloatArray:
     return np.where(count > 0, np.maximum(mean, 1e-6 * attempt.scale), attempt.scale)
 
 
-def corrected(attempt: Attempt, series: Sequence[Series], correction: Correction) -> FloatArray:
-    """Return the attempt's residuals (k, H, M) less what the correction adds."""
-    residual, at = attempt.residual.copy(), 0
-    for asset, (one, kept) in enumerate(zip(series, attempt.kept, strict=True)):
-        path = correction.path(attempt.linear_of(asset))
-        state = correction.start(attempt.linear.start)
-        for cut, features in _passes(attempt.linear, one):
-            coefficients = correction.read(features, one.values[cut], path(features), state)
-            inside = kept[(kept >= cut.start) & (kept < cut.stop)] - cut.start
-            rows = slice(at, at + len(inside))
-            residual[rows] -= correction.add(np.zeros_like(residual[rows]), coefficients[inside])
-            at += len(inside)
-    return residual
+def _mixed(correction: Correction, attempt: Attempt, series: Sequence[Series]) -> Mixed | None:
+    """Return the readout across tags that the attempt's kept rows teach."""
+    if len(correction.size) < 2:
+        return None
+    parts = [
+        reading.after(kept)
+        for reading, kept in zip(_readings(correction, attempt, series), attempt.kept, strict=True)
+    ]
+    may_walk = not attempt.linear.seasons
+    seen = mixing_inputs_of(len(correction.size), attempt.lesson.horizon, may_walk=may_walk)
+    return fit_mixing(
+        np.concatenate(parts)[:, -seen:],
+        attempt.residual / correction.size,
+        attempt.block,
+        correction.basis,
+        judging=TRAIN_BLOCKS + 1,
+        horizons=attempt.horizons,
+        may_walk=may_walk,
+    )
 
 
-def deltas_along(
-    correction: Correction, linear: LinearForecast, values: FloatArray, elapsed: FloatArray
+def _network(
+    correction: Correction,
+    mixed: Mixed | None,
+    attempt: Attempt,
+    series: Sequence[Series],
+    selective: SelectiveResidual,
 ) -> FloatArray:
-    """Return the correction's delta (n, C) at every row of one asset, read from its start."""
-    inputs = _inputs(correction, linear, Series(values, elapsed, len(values)))
-    return correction.selective.deltas(inputs)[0].astype(np.float64)
-
-
-def _inputs(correction: Correction, linear: LinearForecast, series: Series) -> NDArray[np.float32]:
-    """Return what the selective model reads of one asset, (n, F)."""
-    state: State = {"before": linear.start}
-    path, parts = correction.path(linear), []
-    for cut, features in _passes(linear, series):
-        told = path(features)
-        parts.append(correction.inputs(features, series.values[cut], told, state))
-        state["before"] = told[-1, :, 0]
-    return np.concatenate(parts)
-
-
-def _passes(linear: LinearForecast, series: Series) -> Iterator[tuple[slice, Features]]:
-    """Yield the features of all rows of one asset, in pieces."""
-    memory = linear.memory
-    state = memory.init_state(linear.start)
-    for cut in chunks(len(series.values), row_floats(memory, series.values.shape[1], 0)):
-        rows = np.arange(cut.stop - cut.start)
-        yield (
-            cut,
-            memory.advance(
-                series.values[cut], series.elapsed[cut], state, rows=rows, gate=linear.gate
-            ),
+    """Teach `selective` what the readout across tags leaves; return its coefficients (k, K, M) at
+    the attempt's kept rows."""
+    parts = [
+        reading.after(np.arange(len(reading.block)))
+        for reading in _readings(correction, attempt, series)
+    ]
+    inputs, block = np.concatenate(parts), np.concatenate(attempt.plans)
+    moved = np.zeros((len(inputs), *correction.shape))
+    if mixed is not None:
+        moved = mixed.at(inputs, block)
+    held = HeldBack(attempt, series, correction, moved)
+    train, valid = held.rows()
+    if len(train) and len(valid):
+        selective.fit(
+            correction.network_inputs(inputs),
+            held,
+            train_rows=train,
+            valid_rows=valid,
+            starts=held.starts,
+            horizon=attempt.lesson.horizon,
         )
+    if not selective.kept_:
+        return np.zeros((len(attempt.residual), *correction.shape))
+    told = [selective.correct(correction.network_inputs(part))[0] for part in parts]
+    kept = [one[at] for one, at in zip(told, attempt.kept, strict=True)]
+    return np.concatenate(kept).astype(np.float64)
 
 
-class _HeldBack:
-    """Residuals of the linear forecast at any rows of all assets, by weights that had not seen
-    them: what a correction is taught by and judged by."""
-
-    def __init__(self, attempt: Attempt, series: Sequence[Series], size: FloatArray) -> None:
-        self.attempt, self.series, self.size = attempt, series, size
-        self.block = np.concatenate(attempt.plans)
-        lengths = [len(one.values) for one in series]
-        self.starts = np.cumsum([0, *lengths[:-1]])
-
-    def rows(self) -> tuple[IntArray, IntArray]:
-        """Return the rows to learn from and, later, those to judge by."""
-        blocks = self.attempt.linears
-        judge = max(k for k in blocks if (self.block == k).any()) if blocks else 0
-        known = np.isin(self.block, list(blocks))
-        return np.flatnonzero(known & (self.block != judge)), np.flatnonzero(self.block == judge)
-
-    def __call__(self, origins: NDArray[Any]) -> NDArray[np.float32]:
-        """Return (k, H, M) residuals in sizes, NaN where a target is missing."""
-        horizon = self.attempt.lesson.horizon
-        out = np.empty((len(origins), horizon, len(self.size)), np.float32)
-        for asset, (start, one) in enumerate(zip(self.starts, self.series, strict=True)):
-            linears = self.attempt.linears_of(asset)
-            truth = Targets.of(one.values, one.elapsed)
-            for cut, features in _passes(self.attempt.linear, one):
-                inside = (origins >= start + cut.start) & (origins < start + cut.stop)
-                for place, rows in self._by_block(origins, np.flatnonzero(inside)):
-                    linear = linears[place]
-                    at = origins[rows] - start - cut.start
-                    told = linear.forecast(features.at(at), horizon)
-                    out[rows] = (truth.after_all(origins[rows] - start, horizon) - told) / self.size
-        return out
-
-    def _by_block(self, origins: NDArray[Any], rows: IntArray) -> Iterator[tuple[int, IntArray]]:
-        block = self.block[origins[rows]]
-        for k in np.unique(block):
-            yield int(k), rows[block == k]
+def _readings(
+    correction: Correction, attempt: Attempt, series: Sequence[Series]
+) -> Iterator[Reading]:
+    for asset, (one, plan) in enumerate(zip(series, attempt.plans, strict=True)):
+        linear, linears = attempt.linear_of(asset), attempt.linears_of(asset)
+        yield Reading(correction, one, linear, linears, plan)

@@ -13,7 +13,7 @@ from sensorssm.estimators.forecaster import SSMForecaster
 def whole(parts: Explanation) -> np.ndarray:
     """Return the sum of all parts, (H, M)."""
     recent = parts.contributions.sum(axis=1)
-    return parts.level + recent + parts.older + parts.selective + parts.future
+    return parts.level + recent + parts.older + parts.across + parts.future
 
 
 def readings(rows: int, spikes: float = 0.0) -> np.ndarray:

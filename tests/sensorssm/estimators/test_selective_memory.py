@@ -10,8 +10,9 @@ import pytest
 from sensorssm.config import ResidualConfig, TrainingConfig
 from sensorssm.estimators.forecast_model import ForecastModel
 from sensorssm.estimators.forecaster import SSMForecaster
+from sensorssm.estimators.mixing import Mixing
 from sensorssm.estimators.selective import SelectiveResidual
-from sensorssm.estimators.selective_memory import Correction, inputs_of
+from sensorssm.estimators.selective_memory import Correction, inputs_of, mixing_inputs_of
 
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -53,7 +54,12 @@ def corrected(readings: np.ndarray) -> SSMForecaster:
         horizon=12,
     )
     assert selective.kept_, "the teacher is in the inputs: the correction must have been kept"
-    correction = Correction(selective, np.array([0.2, 1.0]), np.zeros((2, spreads)))
+    size, usual = np.array([0.2, 1.0]), np.zeros((2, spreads))
+    seen = mixing_inputs_of(2, 12, may_walk=False)
+    weights = 0.1 * rng.standard_normal((seen, 4, 2))
+    limit = np.full((4, 2), 1.0)
+    mixing = Mixing(np.zeros(seen), np.ones(seen), weights, limit, np.array([0.1]))
+    correction = Correction(size, usual, selective.basis_, mixing, selective)
     model._model = ForecastModel(linear, model._model.reach, conformal, correction)
     model._states = {"": model._model.start()}
     return model
