@@ -12,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from sensorssm.scoring.advance import evidences, fold, residuals, shifts
+from sensorssm.scoring.advance import fold
 from sensorssm.scoring.calibrate import KNOTS, Table, apply_table, fit_table
 from sensorssm.scoring.cell import Cell, state_size, statistics_of
+from sensorssm.scoring.evidence import evidences
+from sensorssm.scoring.memory import residuals
 from sensorssm.scoring.precedents import first_precedents, weights_of
 from sensorssm.scoring.readouts import Rows, fit_readouts, gather_moments
 from sensorssm.scoring.scaling import fit_scaling
+from sensorssm.scoring.watch import shifts
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from sensorssm.scoring.advance import memories
 from sensorssm.scoring.cell import Cell, state_size
+from sensorssm.scoring.memory import memories
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from sensorssm.scoring import Cell, Options, Rows, advance, fit_cell, state_size, statistics_of
-from sensorssm.scoring.advance import evidence, remember, shifts
+from sensorssm.scoring.evidence import evidence
+from sensorssm.scoring.memory import remember
+from sensorssm.scoring.watch import shifts
 
 TAGS = 5
 
