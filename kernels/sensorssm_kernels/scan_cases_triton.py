@@ -7,6 +7,7 @@ for the next of its kind: on the host, a scan is then its allocations and its la
 # pyright: reportCallIssue=false, reportArgumentType=false, reportOptionalMemberAccess=false
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -24,10 +25,15 @@ _MANY_CHANNELS = 20_480  # rows times channels
 _CASES = 1024  # kinds of call whose launches are kept at hand
 
 
-class Case(NamedTuple):
-    """What decides how a call runs; equal cases are started alike, from the same binaries."""
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What decides how a call runs; calls of one case are started alike, from the same binaries.
+
+    `find_case` makes them, one for all calls that are alike: so they are compared by identity.
+    """
 
     device: torch.device
+    dtypes: tuple[torch.dtype | None, ...]
     batch: int
     length: int
     dim: int
@@ -74,6 +80,12 @@ class Case(NamedTuple):
         """Return the size of a B or C that changes in time; 0 if none of them does."""
         moves = not (self.fixed_B and self.fixed_C)
         return self.batch * self.length * self.states * moves
+
+
+@lru_cache(_CASES)
+def find_case(*what_decides) -> Case:
+    """Return the one `Case` of these fields."""
+    return Case(*what_decides)
 
 
 class Cut(NamedTuple):

@@ -130,7 +130,7 @@ def _backward(ctx, grad_y, grad_state, _):
         )
     else:
         grads = _implementation(ctx.backend, tensors[2].is_complex()).scan_backward(
-            grad_y.contiguous(), grad_state, saved, *tensors, ctx.softplus
+            grad_y, grad_state, saved, *tensors, ctx.softplus
         )
     given = [None if x is None else g for x, g in zip(tensors[:9], grads, strict=True)]
     return *given, None, None, None, None, None

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from sensorssm_kernels.launch_triton import on_own_device
 from sensorssm_kernels.scan_cases_triton import (
-    Case,
     cut_rows,
+    find_case,
     launch_backward,
     launch_carry,
     launch_chain,
@@ -25,7 +25,9 @@ def scan_forward(
     u, delta, A, B, C, D_skip, z, delta_bias, initial_state, lengths, cu_seqlens, softplus, keep
 ):
     """Return y, the last state and the chunk states that the backward starts from."""
-    call = _Call(u, delta, A, B, C, D_skip, z, delta_bias, lengths, cu_seqlens, softplus)
+    call = _Call(
+        u, delta, A, B, C, D_skip, z, delta_bias, initial_state, lengths, cu_seqlens, softplus
+    )
     case = call.case
     y = _blank(lengths)(call.u)
     shape = saved_shape("triton", u.shape, A, case.states, cu_seqlens)
@@ -45,7 +47,9 @@ def scan_backward(
     u, delta, A, B, C, D_skip, z, delta_bias, initial_state, lengths, cu_seqlens, softplus,
 ):  # fmt: skip
     """Return the gradients of u, delta, A, B, C, D_skip, z, delta_bias and the initial state."""
-    call = _Call(u, delta, A, B, C, D_skip, z, delta_bias, lengths, cu_seqlens, softplus)
+    call = _Call(
+        u, delta, A, B, C, D_skip, z, delta_bias, initial_state, lengths, cu_seqlens, softplus
+    )
     case = call.case
     grad_y, grad_last = grad_y.contiguous(), _contiguous(grad_state)
     if call.cut.segments > 1:
@@ -74,12 +78,14 @@ class _Call:
     """The tensors of one call, contiguous; `inputs` are what every pass over the readings reads."""
 
     def __init__(
-        self, u, delta, A, B, C, D_skip, z, delta_bias, lengths, cu_seqlens, softplus
+        self, u, delta, A, B, C, D_skip, z, delta_bias, first, lengths, cu_seqlens, softplus
     ) -> None:
         batch, length, dim = u.shape
         ragged = lengths is not None or cu_seqlens is not None
-        self.case = Case(
-            u.device, batch, length, dim, B.shape[-1], count_rows(batch, cu_seqlens), ragged,
+        given = (u, delta, A, B, C, D_skip, z, delta_bias, first)
+        dtypes = tuple([None if x is None else x.dtype for x in given])
+        self.case = find_case(
+            u.device, dtypes, batch, length, dim, B.shape[-1], count_rows(batch, cu_seqlens), ragged,
             A.ndim == 1, B.ndim == 2, C.ndim == 2, D_skip is not None, z is not None,
             delta_bias is not None, softplus,
         )  # fmt: skip
