@@ -57,11 +57,11 @@ def _round(builder, x):
     return builder.fsub(bits, constant(12582912.0)), builder.bitcast(bits, INTS)
 
 
-def _bounded(builder, x):
-    """Return x between -126 and 128, the exponents of float32; a NaN stays."""
+def _bounded(builder, x, low=-126.0, high=128.0):
+    """Return x between bounds, those of float32's exponents unless given; a NaN stays."""
     # fcmp/select, not minnum and maxnum: those would turn a NaN into the bound.
-    x = builder.select(builder.fcmp_ordered("<", x, constant(-126.0)), constant(-126.0), x)
-    return builder.select(builder.fcmp_ordered(">", x, constant(128.0)), constant(128.0), x)
+    x = builder.select(builder.fcmp_ordered("<", x, constant(low)), constant(low), x)
+    return builder.select(builder.fcmp_ordered(">", x, constant(high)), constant(high), x)
 
 
 def _scale(builder, rest, bits):
@@ -115,6 +115,7 @@ def _half_angle(builder, step, turn):
     product = builder.fmul(step, turn)
     lost = fma_ir(builder, step, turn, builder.fneg(product))  # a long angle keeps its digits
     rest = builder.fadd(builder.fsub(product, _round(builder, product)[0]), lost)
+    rest = _bounded(builder, rest, -1.0, 1.0)  # where float32 holds no fractions of a turn any more
     square = builder.fmul(rest, rest)
     sin = builder.fmul(rest, _polynomial(builder, square, _SIN))
     return sin, _polynomial(builder, square, _COS)

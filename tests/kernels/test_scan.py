@@ -114,6 +114,15 @@ def test_complex_rates_beside_fixed_matrices(backend: str, names: str) -> None:
     compare(x | {"A": x["A"][:, 0].contiguous()}, backend)
 
 
+@pytest.mark.parametrize("gap", [1e6, 1e12, 1e20])
+def test_a_gap_whose_angle_has_no_digits_left(backend: str, gap: float) -> None:
+    """After a gap that no float32 counts turns of, old states are forgotten and nothing is NaN."""
+    x = scan_arguments(1, 5, 3, 2, form="complex", device=device_of(backend))
+    x["delta"] = x["delta"].abs()
+    x["delta"][0, 2] = gap
+    compare(x, backend, drop=("delta_bias",), delta_softplus=False)
+
+
 @pytest.mark.parametrize("form", ["full", "shared", "complex"])
 def test_a_thousand_steps(form: str) -> None:
     """Errors do not grow over 1,000 steps, with channels in three strips."""
