@@ -29,7 +29,7 @@ MANY_ROWS: list[Shape] = [
     (64, 128, 4096, 16),
 ]  # fmt: skip
 SHAPES: list[Shape] = [*MANY_ROWS, (1, 512, 65536, 16), (4096, 32, 32, 16)]
-TABLES = ("accuracy", "scan", "step", "shared")
+TABLES = ("accuracy", "scan", "step", "shared", "complex")
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 # mamba-ssm 2.3.2.post1 (its CUDA kernel built for sm_90), measured EARLIER on an H100 80GB HBM3,
@@ -42,8 +42,14 @@ MAMBA_MS = {
 }  # fmt: skip
 
 
-def arguments(shape: Shape, dtype: torch.dtype, *, shared: bool = False, seed: int = 0):
-    """Return random arguments in the order of `selective_scan`, and a gradient of y."""
+def arguments(
+    shape: Shape, dtype: torch.dtype, *, shared: bool = False, pairs: bool = False,
+    fixed: bool = False, seed: int = 0,
+):  # fmt: skip
+    """Return random arguments in the order of `selective_scan`, and a gradient of y.
+
+    Of one rate per channel if `shared`, of complex ones if `pairs`, of B and C `fixed` in time.
+    """
     batch, dim, length, states = shape
     draw = torch.Generator(device="cuda").manual_seed(seed)
 
@@ -54,12 +60,14 @@ def arguments(shape: Shape, dtype: torch.dtype, *, shared: bool = False, seed: i
     rates = rates * torch.exp(0.1 * normal(dim, states))
     low, high = math.log(1e-3), math.log(0.1)
     step = torch.exp(low + (high - low) * torch.rand(dim, generator=draw, device="cuda"))
+    rates = rates[:, 0].contiguous() if shared else rates
+    matrix = (dim, states) if fixed else (batch, length, states)
     values = [
         normal(batch, length, dim).to(dtype),
         (0.5 * normal(batch, length, dim)).to(dtype),
-        -(rates[:, 0].contiguous() if shared else rates),
-        normal(batch, length, states).to(dtype),
-        normal(batch, length, states).to(dtype),
+        torch.complex(-rates, 3 * normal(*rates.shape)) if pairs else -rates,
+        normal(*matrix).to(dtype),
+        normal(*matrix).to(dtype),
         normal(dim),
         normal(batch, length, dim).to(dtype),
         step + torch.log(-torch.expm1(-step)),
@@ -67,9 +75,9 @@ def arguments(shape: Shape, dtype: torch.dtype, *, shared: bool = False, seed: i
     return [x.requires_grad_() for x in values], normal(batch, length, dim).to(dtype)
 
 
-def measure_scan(shape: Shape, dtype: torch.dtype, *, shared: bool = False) -> dict[str, float]:
+def measure_scan(shape: Shape, dtype: torch.dtype, **form: bool) -> dict[str, float]:
     """Return graph and eager medians of forward and forward+backward, and the peak memory."""
-    values, grad = arguments(shape, dtype, shared=shared)
+    values, grad = arguments(shape, dtype, **form)
 
     def forward():
         return selective_scan(*values)[0]
@@ -164,6 +172,20 @@ def shared_table() -> None:
               flush=True)  # fmt: skip
 
 
+def complex_table() -> None:
+    """Print complex rates beside real ones, with B and C that change in time and with fixed ones."""
+    print(
+        "complex rates against real ones: dtype, shape, B and C, f ms, f+b ms, times real f / f+b"
+    )
+    for name, shape, fixed in product(DTYPES, (SHAPES[0], SHAPES[2]), (False, True)):
+        real, pairs = (
+            measure_scan(shape, DTYPES[name], pairs=p, fixed=fixed) for p in (False, True)
+        )
+        print(f"{name}  {shape}  {'fixed' if fixed else 'moving'}  {pairs['forward']:.4f}  "
+              f"{pairs['both']:.4f}  {pairs['forward'] / real['forward']:.2f} / "
+              f"{pairs['both'] / real['both']:.2f}", flush=True)  # fmt: skip
+
+
 def accuracy_table() -> None:
     """Print relative distances to float64 of the output and of all gradients."""
     names = ("y", "u", "delta", "A", "B", "C", "D_skip", "z", "delta_bias")
@@ -203,6 +225,7 @@ def main() -> None:
         ),
         "step": lambda: step_table(ceilings),
         "shared": shared_table,
+        "complex": complex_table,
     }
     for name in options.tables:
         tables[name]()

@@ -53,7 +53,7 @@ def _walk_back(decay, path, first, read, grad, carry, t, T: tl.constexpr):
 
 
 @triton.jit
-def _store_part(ptr, sums, n, left, STATES: tl.constexpr, BD: tl.constexpr, T: tl.constexpr):
+def store_part(ptr, sums, n, left, STATES: tl.constexpr, BD: tl.constexpr, T: tl.constexpr):
     """Store sums over channels, [rows, NR, NL, BD] spread over lanes, as [T, STATES]."""
     rows = tl.arange(0, sums.shape[0])[:, None, None, None] * BD
     rows += tl.arange(0, BD)[None, None, None, :]
@@ -131,11 +131,11 @@ def _backward_block(
     if FIXED_B:
         grad_B += tl.sum(of_B, axis=0)
     else:
-        _store_part(part_B_ptr, sum_channels(of_B), n, left, STATES, BD, T)
+        store_part(part_B_ptr, sum_channels(of_B), n, left, STATES, BD, T)
     if FIXED_C:
         grad_C += tl.sum(of_C, axis=0)
     else:
-        _store_part(part_C_ptr, sum_channels(of_C), n, left, STATES, BD, T)
+        store_part(part_C_ptr, sum_channels(of_C), n, left, STATES, BD, T)
     return carry, (grad_A, grad_skip, grad_bias, grad_B, grad_C)
 
 

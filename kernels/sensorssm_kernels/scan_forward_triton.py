@@ -27,7 +27,7 @@ from sensorssm_kernels.scan_tiles_triton import (
 
 
 @triton.jit
-def _prepare(
+def prepare(
     u_ptr, delta_ptr, z_ptr, skip, bias, d, t, left,
     HAS_Z: tl.constexpr, SOFTPLUS: tl.constexpr, ONLY_STATE: tl.constexpr,
     RAGGED_END: tl.constexpr, DIM: tl.constexpr, BD: tl.constexpr,
@@ -134,7 +134,7 @@ def scan_forward_kernel(
     total = tl.zeros([T, BD], tl.float32)
     full = length // T
     if AHEAD:
-        coming = _prepare(
+        coming = prepare(
             u_ptr, delta_ptr, z_ptr, skip, bias, d, t, length,
             HAS_Z, SOFTPLUS, ONLY_STATE, True, DIM, BD,
         )  # fmt: skip
@@ -142,7 +142,7 @@ def scan_forward_kernel(
         block = tl.cast(k, tl.int64) * T
         # The last block prepares itself once more: nothing beyond the row is read.
         at = (tl.minimum(block + T, tl.cast(full - 1, tl.int64) * T) if AHEAD else block) * DIM
-        readings = _prepare(
+        readings = prepare(
             u_ptr + at, delta_ptr + at, z_ptr + at, skip, bias, d, t, T,
             HAS_Z, SOFTPLUS, ONLY_STATE, False, DIM, BD,
         )  # fmt: skip
@@ -159,7 +159,7 @@ def scan_forward_kernel(
     if full * T < length:
         block = tl.cast(full, tl.int64) * T
         at = block * DIM
-        readings = _prepare(
+        readings = prepare(
             u_ptr + at, delta_ptr + at, z_ptr + at, skip, bias, d, t, length - full * T,
             HAS_Z, SOFTPLUS, ONLY_STATE, True, DIM, BD,
         )  # fmt: skip

@@ -37,7 +37,7 @@ def saved_shape(backend: str, shape, A: Tensor, states: int, cu_seqlens: Tensor 
     """
     batch, length, dim = shape
     planes = 2 if A.is_complex() else 1
-    chunk = CPU_CHUNK if backend == "cpu" else triton_chunk(states)
+    chunk = CPU_CHUNK if backend == "cpu" else triton_chunk(states, pairs=A.is_complex())
     chunks = count_chunks(batch, length, chunk, cu_seqlens)
     if backend == "cpu":
         return chunks, planes * round_up(states, CPU_BLOCK), round_up(dim, CPU_LANES)
@@ -54,17 +54,21 @@ def saved_dtype(backend: str, readings: torch.dtype) -> torch.dtype:
     return torch.bfloat16 if half else torch.float32
 
 
-def triton_chunk(states: int) -> int:
+def triton_chunk(states: int, *, pairs: bool = False) -> int:
     """Return the steps between states kept by the Triton forward: a block of its backward."""
-    return triton_tile(states)["T"]
+    return triton_tile(states, pairs=pairs)["T"]
 
 
-def triton_tile(states: int) -> dict[str, int]:
+def triton_tile(states: int, *, pairs: bool = False) -> dict[str, int]:
     """Return steps and channels of the backward's tile for a state size.
 
-    N * BD * T is at most 1,024 elements, 32 a lane: more spills. T is not under BD, so that sums
-    over the channels can be spread over them.
+    N * BD * T is at most 1,024 elements, 32 a lane: more spills; half as many where states are
+    pairs, of a real and an imaginary part. Channels are many rather than steps, for their sums are
+    written once a strip, but real tiles keep T at BD or over: those sums then spread over lanes.
     """
+    if pairs:
+        steps = 16 if states <= 4 else 8 if states <= 8 else 4
+        return {"BD": 8 if states <= 16 else 4, "T": steps}
     if states <= 16:
         return {"BD": 8, "T": 16 if states <= 8 else 8}
     return {"BD": 4, "T": 8 if states <= 32 else 4}

@@ -51,6 +51,8 @@ COMMON = {
 }  # fmt: skip
 FORWARD = COMMON | {"HAS_FIRST": False, "KEEP": False, "ONLY_STATE": False, "CHUNK": 8}
 BACKWARD = COMMON | {"HAS_FIRST": False, "HAS_LAST": False}
+COMPLEX = {k: v for k, v in COMMON.items() if k != "SHARED"}
+COMPLEX |= {"BD": 8, "T": 4, "NL": 4, "STAGES": 3}
 
 
 def read_back(kernel: str, constants: dict, folder: Path) -> tuple[int, int, str]:
@@ -111,3 +113,19 @@ def test_the_backward_does_not_spill(tmp_path: Path) -> None:
     """The backward fills the registers of two warps per scheduler, and no more."""
     tile = {"BD": 8, "T": 8, "NL": 4, "STAGES": 3}
     assert_no_spill(*read_back("backward", BACKWARD | tile, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "given"),
+    [
+        ("complex_forward", {"HAS_FIRST": False, "KEEP": True}),
+        ("complex_backward", {"HAS_LAST": False}),
+    ],
+)
+def test_complex_rates_do_not_spill(tmp_path: Path, kernel: str, given: dict) -> None:
+    """Pairs fit in registers, and an angle costs no instruction of its own unit."""
+    registers, stack, code = read_back(kernel, COMPLEX | given, tmp_path)
+    assert_no_spill(registers, stack, code)
+    assert "MUFU.SIN" not in code and "MUFU.COS" not in code
+    # The loop and the last block: an exponential a state, two a reading, and the gate's.
+    assert code.count("MUFU.EX2") <= 2 * (16 + 3)
