@@ -57,7 +57,7 @@ fix: $(VENV)/.dev ## format, and mend what the linter can
 
 bench: $(VENV)/.dev ## speed of the scans beside public peers, in one run
 	@$(PIP) mambapy
-	PYTHONPATH=kernels $(BIN)/python kernels/bench/cpu.py
+	OMP_WAIT_POLICY=PASSIVE PYTHONPATH=kernels $(BIN)/python kernels/bench/cpu.py
 	@if $(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then \
 	  PYTHONPATH=kernels $(BIN)/python kernels/bench/gpu.py; \
 	else echo "no CUDA device here: the GPU tables of kernels/README.md need one"; fi

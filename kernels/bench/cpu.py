@@ -1,10 +1,11 @@
 """Training cost of the kernels on the CPU: forward and forward + backward, CPU milliseconds.
 
-    PYTHONPATH=kernels python kernels/bench/cpu.py [B D L N]
+    OMP_WAIT_POLICY=PASSIVE PYTHONPATH=kernels python kernels/bench/cpu.py [B D L N]
 
 Beside them, in the same run: mambapy's pscan, when it imports, and the textbook's loop over time.
 CPU time of all threads, not wall time, and the least of several runs taken in turns: that holds on
-a busy machine, as far as anything does.
+a busy machine, as far as anything does. Threads that wait must not spin, which counts as CPU time:
+hence the policy.
 """
 
 from __future__ import annotations
