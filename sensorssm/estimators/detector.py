@@ -62,7 +62,8 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
 
     Parameters
     ----------
-    false_alarm_rate : false alarms a row of normal operation
+    false_alarm_rate : false alarms a row of normal operation, at most: the fewer training rows,
+        the more careful the threshold
     alarm_budget : false alarms an asset and week instead, counted as events after the delays;
         needs `times` in `fit` or `period`
     period : sampling period where there are no times: seconds, a timedelta, or as ``"5min"``
@@ -236,14 +237,16 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
         self.offset_ = -self.threshold_
 
     def _threshold(self, held_back: FloatArray, starts: NDArray[np.int64]) -> float:
+        learns_on = len(self.cell_.weights) > 0
         if self.alarm_budget is None:
-            return threshold_for_rate(self.false_alarm_rate)
+            rows = np.inf if learns_on else float(np.isfinite(held_back).sum())
+            return threshold_for_rate(self.false_alarm_rate, rows)
         if self.period_s_ is None:
             raise ConfigError(
                 "alarm_budget counts alarms a week and needs to know how long a row is: "
                 "give fit `times`, or the detector `period`"
             )
-        if len(self.cell_.weights):
+        if learns_on:
             return threshold_for_learner(self.alarm_budget, self.period_s_)
         return threshold_for_budget(
             held_back,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import timedelta
 
@@ -18,11 +19,23 @@ _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _PERIOD = re.compile(r"\s*(\d+(?:\.\d+)?)?\s*(s|min|h|d)\s*")
 
 
-def threshold_for_rate(rate: float) -> float:
-    """Return the threshold of a calibrated score for `rate` false alarms a row."""
+def threshold_for_rate(rate: float, rows: float = math.inf) -> float:
+    """Return the threshold of a score for `rate` false alarms a row.
+
+    The score is calibrated on `rows`, or goes on learning from all that come.
+    """
     if not 0.0 < rate < 1.0:
         raise ConfigError(f"false_alarm_rate is {rate!r}, wanted a share of rows in (0, 1)")
-    return float(-np.log10(rate))
+    return float(-np.log10(_tightened(rate, rows)))
+
+
+def _tightened(rate: float, rows: float) -> float:
+    """Return `rate` a row, less the counting error of what `rows` of normal operation can show.
+
+    The fewer alarms the training rows should have shown, the less they say of how often they come.
+    """
+    seen = rate * max(rows, 1.0)
+    return rate / (1.0 + 1.0 / math.sqrt(seen) + 1.0 / seen)
 
 
 def threshold_for_budget(
@@ -38,15 +51,11 @@ def threshold_for_budget(
 
     `scores` are calibrated, from held-back rows of normal operation. Alarms come in runs, so there
     are fewer of them than rows above the threshold: how many rows make one alarm is counted where
-    alarms are still frequent, and the score's own p-value carries it to rare ones. The fewer
-    alarms the training rows should have shown, the less they say: the budget is tightened by the
-    counting error.
+    alarms are still frequent, and the score's own p-value carries it to rare ones. The budget is
+    tightened by the counting error, as a rate is.
     """
-    share = _share_of_rows(budget, period_s)
-    seen = share * len(scores)  # alarms that the training rows should show
-    careful = share * seen / (seen + np.sqrt(seen) + 1.0)
-    rows_per_alarm = _rows_per_alarm(scores, starts, on_delay, off_delay)
-    return _level_of(careful * rows_per_alarm)
+    alarms = _tightened(_share_of_rows(budget, period_s), len(scores))
+    return _level_of(alarms * _rows_per_alarm(scores, starts, on_delay, off_delay))
 
 
 def threshold_for_learner(budget: float, period_s: float) -> float:

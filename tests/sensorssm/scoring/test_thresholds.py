@@ -19,13 +19,22 @@ from sensorssm.scoring.thresholds import WEEK_S
 
 
 def test_a_rate_is_a_level_of_the_calibrated_score() -> None:
-    assert threshold_for_rate(1e-3) == pytest.approx(3.0)
+    """As far as enough rows have shown what it says: a billion tell a thousandth within 1 %."""
+    assert threshold_for_rate(1e-3, 10**9) == pytest.approx(3.0, abs=0.005)
+
+
+def test_the_fewer_rows_a_rate_is_known_from_the_higher_its_threshold() -> None:
+    """One alarm seen in 1,000 rows leaves room for three times as many; none more than asked."""
+    thresholds = [threshold_for_rate(1e-3, rows) for rows in (10, 100, 1000, 10_000)]
+    assert thresholds == sorted(thresholds, reverse=True)
+    assert thresholds[2] == pytest.approx(3.0 + np.log10(3.0))
+    assert thresholds[3] > 3.0
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0, -1.0, float("nan")])
 def test_a_rate_outside_the_open_unit_interval_is_refused(rate: float) -> None:
     with pytest.raises(ConfigError, match="false_alarm_rate"):
-        threshold_for_rate(rate)
+        threshold_for_rate(rate, 1000)
 
 
 @pytest.mark.parametrize("run", [1, 10])
