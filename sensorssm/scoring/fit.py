@@ -38,7 +38,7 @@ class Options:
     shift, recent : time constants of the two means of the signed residual
     reference : time constant of what the residual is compared with
     chance : how often normal operation sets the two means apart; how often the long mean is away
-    penalty : ridge of the readouts, in squared scaled readings
+    penalty : ridge of the readouts, in squared scaled readings, over the root of the rows
     shrink, floor : of the residual's covariance to its diagonal, and of that to 0
     blocks : stretches of time that are held back in turn
     """
@@ -50,7 +50,7 @@ class Options:
     recent: float = 8.0
     reference: float = 300.0
     chance: tuple[float, float] = (1e-3, 0.1)
-    penalty: float = 5.0
+    penalty: float = 0.25
     shrink: float = 0.05
     floor: float = 1e-3
     blocks: int = 5

@@ -74,9 +74,13 @@ def gather_moments(cell: Cell, rows: Rows, block: IntArray, blocks: int) -> Mome
 
 
 def fit_readouts(cell: Cell, moments: Moments, left_out: int | None, penalty: float) -> Cell:
-    """Return `cell` with the forecast fitted by ridge on all blocks but `left_out`."""
+    """Return `cell` with the forecast fitted by ridge on all blocks but `left_out`.
+
+    What chance adds to a moment grows with the root of the number of rows, and so does the ridge.
+    """
     used = [k for k in range(len(moments.memory)) if k != left_out]
     memory, cross = moments.memory[used].sum(axis=0), moments.cross[used].sum(axis=0)
-    ridge = np.full(len(memory), penalty)
+    rows = max(memory[-1, -1], 1.0)  # the last feature is 1
+    ridge = np.full(len(memory), penalty * np.sqrt(rows))
     ridge[-1] = 1e-6  # the constant is all but free
     return cell._replace(forecast=linalg.solve(memory + np.diag(ridge), cross, assume_a="pos"))
