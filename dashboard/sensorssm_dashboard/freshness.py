@@ -56,11 +56,15 @@ def judge(
     span = covered()
     if span is None:
         return Freshness("empty", "No data yet.")
-    age = text.duration(now - span[1])
+    age = now - span[1]
     what = "Stored results" if heartbeat.is_empty() else "Replay"
+    when = (
+        f"is {text.duration(age)} old"
+        if age >= timedelta()
+        else f"is {text.duration(-age)} ahead of this machine's clock"
+    )
     return Freshness(
-        "replay",
-        f"{what} of {text.span(*span)}. Nothing here is live: the last reading is {age} old.",
+        "replay", f"{what} of {text.span(*span)}. Nothing here is live: the last reading {when}."
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import polars as pl
 
 from sensorssm_dashboard.palette import QUIET, Look
+from sensorssm_pipelines.store import SHELVED
 
 NORMAL: Final = Look("Normal", ":material/check_circle:", "gray", QUIET)
 ALARM: Final = Look("Alarm", ":material/notifications_active:", "red", "#c4262e")
@@ -58,12 +59,18 @@ def good_share(readings: pl.DataFrame) -> float | None:
     return readings.select(good.fill_null(False).mean()).item()
 
 
+def standing(alarms: pl.DataFrame) -> pl.DataFrame:
+    """Return the alarms that stand, seen or not, but for shelved ones."""
+    return alarms.filter(~pl.col("state").is_in([SHELVED, "CLEARED"]))
+
+
 def waiting(alarms: pl.DataFrame) -> pl.DataFrame:
     """Return the alarms nobody has acknowledged, open ones first, then the newest.
 
     An alarm that has cleared by itself still waits to be seen (ISA-18.2: returned to normal,
-    unacknowledged).
+    unacknowledged); one that is on a shelf does not.
     """
-    return alarms.filter(pl.col("acknowledged").is_null()).sort(
+    told = pl.col("state").ne_missing(SHELVED)
+    return alarms.filter(pl.col("acknowledged").is_null() & told).sort(
         pl.col("state") != "OPEN", pl.col("opened"), descending=[False, True]
     )

@@ -58,6 +58,7 @@ _PRIORITY_WORDS: Final = {
 STATES: Final = {
     "OPEN": Look("Open", ":material/notifications_active:", "red", "#c4262e"),
     "ACKNOWLEDGED": Look("Acknowledged", ":material/task_alt:", "blue", SLATE),
+    "SHELVED": Look("Shelved", ":material/snooze:", "gray", "#7d868a"),
     "CLEARED": Look("Cleared", ":material/check:", "gray", "#7d868a"),
 }
 

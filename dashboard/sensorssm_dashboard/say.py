@@ -55,9 +55,7 @@ def _name(alarm: Mapping[str, Any]) -> str:
 
 def _who_and_what(key: str, button: str, kinds: tuple[str, ...]) -> tuple[str, str, str] | None:
     """Return kind, who and why once they are given and sent."""
-    last: str = st.session_state.get(_WHO, "")
-    who = st.text_input("Who", last, key=f"who-{key}", max_chars=80, autocomplete="name")
-    why = st.text_input("Why, or what you did", key=f"why-{key}", max_chars=400)
+    who, why = who_and_why(key)
     kind = st.radio(
         "It was",
         kinds,
@@ -68,11 +66,24 @@ def _who_and_what(key: str, button: str, kinds: tuple[str, ...]) -> tuple[str, s
     )
     if not st.form_submit_button(button, type="primary"):
         return None
-    if not who.strip() or not why.strip():
+    return (kind, who, why) if is_signed(who, why) else None
+
+
+def who_and_why(key: str) -> tuple[str, str]:
+    """Ask for a name, at first the last one given here, and for a reason."""
+    last: str = st.session_state.get(_WHO, "")
+    who = st.text_input("Who", last, key=f"who-{key}", max_chars=80, autocomplete="name")
+    why = st.text_input("Why, or what you did", key=f"why-{key}", max_chars=400)
+    return who.strip(), why.strip()
+
+
+def is_signed(who: str, why: str) -> bool:
+    """Return whether both were given, and say so where not; the name is remembered."""
+    if not who or not why:
         st.error("Both are needed: who has seen it, and why it may rest.")
-        return None
-    st.session_state[_WHO] = who.strip()
-    return kind, who.strip(), why.strip()
+        return False
+    st.session_state[_WHO] = who
+    return True
 
 
 def _write(store: Store, alarm: str, kind: str, who: str, why: str) -> None:

@@ -104,3 +104,9 @@ def test_a_hostile_process_name_is_escaped() -> None:
     """The banner is Markdown; the name of a process is not."""
     fresh = verdict(heartbeat(("<b>[x](y)</b>", ago(hours=1))), latest(ago(minutes=1)))
     assert "[x]" not in fresh.message
+
+
+def test_recorded_readings_ahead_of_the_clock_are_told_so() -> None:
+    """A time zone given wrong puts them there; an age below zero would say nothing."""
+    fresh = verdict(heartbeat(("replay", NOW)), latest(), (SPAN[0], NOW + timedelta(hours=2)))
+    assert "2 h ahead of this machine's clock" in fresh.message

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import altair as alt
 import polars as pl
@@ -10,9 +10,14 @@ import polars as pl
 from sensorssm_dashboard import palette
 from sensorssm_dashboard.charts import style
 
+#: Rows of the timeline: what stands below it must stay in reach in a fleet of hundreds.
+_LANES: Final = 20
+
 
 def timeline(alarms: pl.DataFrame, labels: pl.DataFrame, span: style.Span) -> Any:
     """Return a bar from opened to cleared for every alarm, and the labels as brackets below.
+
+    Of more than twenty assets those with the newest alarms are drawn.
 
     Parameters
     ----------
@@ -20,7 +25,9 @@ def timeline(alarms: pl.DataFrame, labels: pl.DataFrame, span: style.Span) -> An
     labels : asset, started, ended, kind: the known faults, if any
     span : start and end of the x axis
     """
-    rows = alarms.with_columns(
+    assets = _lanes(alarms, labels)
+    labels = labels.filter(pl.col("asset").is_in(assets))
+    rows = alarms.filter(pl.col("asset").is_in(assets)).with_columns(
         started="opened",
         ended="cleared",
         level=pl.col("priority").map_elements(lambda p: palette.priority(p).word, pl.String),
@@ -31,7 +38,6 @@ def timeline(alarms: pl.DataFrame, labels: pl.DataFrame, span: style.Span) -> An
     looks = [look for look in palette.PRIORITIES.values() if look.word in set(rows["level"])]
     levels = [p.word for p in looks]
     shown = ["asset", "level", "state", "first_tag", "message"]
-    assets = sorted(set(rows["asset"]) | set(labels["asset"]))
     y = style.category_axis("asset", None, sort=assets)
     base = alt.Chart(bars).encode(
         x=style.STARTED,
@@ -54,6 +60,13 @@ def timeline(alarms: pl.DataFrame, labels: pl.DataFrame, span: style.Span) -> An
         ),
     ]
     return style.finished(layers, 30 * max(len(assets), 1))
+
+
+def _lanes(alarms: pl.DataFrame, labels: pl.DataFrame) -> list[str]:
+    """Return the assets to draw, by name: those with alarms, the newest first, then the others."""
+    newest = alarms.sort("opened", descending=True)["asset"].to_list()
+    every = dict.fromkeys([*newest, *labels["asset"].sort().to_list()])
+    return sorted(list(every)[:_LANES])
 
 
 def _known(labels: pl.DataFrame, span: style.Span, y: alt.Y) -> list[alt.Chart]:

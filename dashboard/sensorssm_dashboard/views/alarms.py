@@ -12,8 +12,9 @@ from sensorssm_dashboard import data, health, links, live, palette, say, text
 from sensorssm_dashboard.charts.alarms import timeline
 from sensorssm_dashboard.choose import around
 from sensorssm_dashboard.journal import JOURNAL, journal
+from sensorssm_dashboard.shelf import shelf
 from sensorssm_pipelines.alarms import alarm_load
-from sensorssm_pipelines.store import Store
+from sensorssm_pipelines.store import SHELVED, Store
 
 _ROWS: Final = 20  # alarms with a button of their own; in a flood the rest stand in the journal
 
@@ -36,7 +37,8 @@ def _body(store: Store) -> None:
     _counts(alarms)
     _timeline(store, alarms)
     _to_acknowledge(store, health.waiting(alarms))
-    _load(store, alarms)
+    shelf(store)
+    _load(store, alarms.filter(pl.col("state").ne_missing(SHELVED)))
     _journal(store, alarms)
 
 

@@ -96,9 +96,7 @@ def _counts(
     calm = sum(word is health.NORMAL for word in words.values())
     with st.container(horizontal=True):
         st.metric("Assets normal", f"{calm} of {len(words)}", border=True)
-        st.metric(
-            "Alarms open", f"{alarms.filter(pl.col('state') != 'CLEARED').height:,}", border=True
-        )
+        st.metric("Alarms open", f"{health.standing(alarms).height:,}", border=True)
         st.metric("To acknowledge", f"{health.waiting(alarms).height:,}", border=True)
         st.metric("Good readings, 7 days", text.percent(health.good_share(readings)), border=True)
         st.metric("Newest score", text.instant(newest), border=True)
@@ -132,7 +130,7 @@ def _facts(
     latest: Mapping[str, Any], alarms: pl.DataFrame, readings: pl.DataFrame, span: Span
 ) -> str:
     """Return the tile's last line: score, alarms, quality."""
-    opened = alarms.filter(pl.col("state") != "CLEARED").height
+    opened = health.standing(alarms).height
     week = alarms.filter(pl.col("opened") >= span[0]).height
     good = health.good_share(readings)
     score, limit = text.number(latest["score"]), text.number(latest["threshold"])

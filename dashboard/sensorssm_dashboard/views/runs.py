@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 import streamlit as st
@@ -13,6 +13,8 @@ from sensorssm_dashboard import data, live, text
 from sensorssm_dashboard.faults import fault_table
 from sensorssm_pipelines.alarms import match_faults
 from sensorssm_pipelines.store import Store
+
+_MOST: Final = 20  # rows shown at once; a longer table scrolls
 
 
 def page(store: Store) -> None:
@@ -69,7 +71,8 @@ def _metrics(metrics: pl.DataFrame) -> None:
     form = st.column_config.NumberColumn(format="%.3f")
     for table in beside(metrics):
         models = dict.fromkeys(table.columns[2:], form)
-        st.dataframe(table, hide_index=True, height="content", column_config=models)
+        height = "content" if table.height <= _MOST else "auto"
+        st.dataframe(table, hide_index=True, height=height, column_config=models)
 
 
 def beside(metrics: pl.DataFrame) -> list[pl.DataFrame]:

@@ -12,7 +12,7 @@ import polars as pl
 from sensorssm_pipelines.alarms import match_faults
 from sensorssm_pipelines.periods import parse_period
 from sensorssm_pipelines.recipes.parts import Recipe
-from sensorssm_pipelines.store import Store
+from sensorssm_pipelines.store import SHELVED, Store
 
 _WEEK = timedelta(days=7)
 
@@ -24,7 +24,7 @@ class JudgeReport:
     `faults` has one row a fault in the scored span: fault, asset, tag, started, ended, found,
     delay_min, first_tag, right_tag, top_tags, and what the first tag read and should have read when
     the alarm opened: seen, expected, unit. `normal_weeks` is the scored time of all assets outside
-    faults.
+    faults and shelves; shelved alarms count as none.
     """
 
     faults: list[dict[str, Any]]
@@ -47,12 +47,17 @@ class JudgeReport:
 def run(recipe: Recipe, store: Store) -> JudgeReport:
     """Judge the alarms in the store; `match_faults` says what is found."""
     grace = parse_period(recipe.alarms.grace) if recipe.alarms.grace else timedelta()
-    labels, alarms = store.read_labels(), store.read_alarms()
+    labels, alarms = (
+        store.read_labels(),
+        store.read_alarms().filter(pl.col("state").ne_missing(SHELVED)),
+    )
+    spans = ("asset", "started", "ended")
+    unjudged = pl.concat([labels.select(spans), store.read_shelves().select(spans)])
     scored = store.spans("scores")
     matched = match_faults(labels, alarms, scored)
     false, normal = 0, timedelta()
     for asset, begin, end in scored.iter_rows():
-        known = labels.filter(pl.col("asset") == asset)
+        known = unjudged.filter(pl.col("asset") == asset)
         opened = alarms.filter(pl.col("asset") == asset)["opened"]
         false += sum(_is_false(time, known, grace) for time in opened)
         normal += (end - begin) - _covered(known, begin, end)

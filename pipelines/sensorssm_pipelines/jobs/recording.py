@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sensorssm_pipelines.alarms import Alarm, AlarmEngine, Evidence, Rule, TagFacts
 from sensorssm_pipelines.recipes.parts import Recipe
-from sensorssm_pipelines.store import Store
+from sensorssm_pipelines.store import SHELVED, Store
 
 FloatArray = NDArray[np.float64]
 
@@ -44,8 +44,8 @@ class Recorder:
         rule = Rule(settings.rule, settings.on_delay, settings.off_delay, settings.deadband)
         self._engine = AlarmEngine(rule, tags)
 
-    def write(self, block: Scored) -> int:
-        """Store a stretch; return how many alarms it opened."""
+    def write(self, block: Scored) -> list[str]:
+        """Store a stretch; return the alarms it opened."""
         self._store.write_scores(self._scores(block))
         self._store.write_explanations(self._explanations(block))
         opened = self._write_alarms(block)
@@ -80,7 +80,7 @@ class Recorder:
         )
         return rows
 
-    def _write_alarms(self, block: Scored) -> int:
+    def _write_alarms(self, block: Scored) -> list[str]:
         changed: dict[str, Alarm] = {}
         events = []
         for k, time in enumerate(block.times):
@@ -108,7 +108,7 @@ class Recorder:
             self._store.write_alarms(pl.DataFrame([asdict(alarm) for alarm in changed.values()]))
         if events:
             self._store.write_alarm_events(pl.DataFrame(events))
-        return sum(event["kind"] == "OPENED" for event in events)
+        return [event["alarm_id"] for event in events if event["kind"] == "OPENED"]
 
     def _latest(self, block: Scored) -> pl.DataFrame:
         score = float(block.scores[-1])
@@ -127,6 +127,12 @@ class Recorder:
         if self._engine.is_open(self._asset):
             return "ALARM"
         return "UNUSUAL" if score > self._threshold else "NORMAL"
+
+
+def told(store: Store, alarms: Sequence[str]) -> int:
+    """Return how many of the alarms were told to people: those that no shelf keeps from them."""
+    is_told = pl.col("id").is_in(alarms) & pl.col("state").ne_missing(SHELVED)
+    return store.read_alarms().filter(is_told).height
 
 
 def write_heartbeat(store: Store, process: str, event_time: datetime) -> None:

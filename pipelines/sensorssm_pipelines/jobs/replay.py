@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sensorssm.names import TIME
 from sensorssm_pipelines.jobs.models import assets_of, load_models, readings_of
-from sensorssm_pipelines.jobs.recording import Recorder, Scored, facts_of, write_heartbeat
+from sensorssm_pipelines.jobs.recording import Recorder, Scored, facts_of, told, write_heartbeat
 from sensorssm_pipelines.jobs.spans import spans_of
 from sensorssm_pipelines.progress import Progress, silent
 from sensorssm_pipelines.recipes.parts import Recipe
@@ -30,7 +30,7 @@ _BLOCK = 288  # instants between two writes: a day of five-minute readings
 
 @dataclass(frozen=True)
 class ReplayReport:
-    """Instants stepped, alarms opened, and the time of one step in milliseconds."""
+    """Instants stepped, alarms opened but for shelved ones, and the time of one step in milliseconds."""
 
     instants: int
     alarms: int
@@ -63,16 +63,18 @@ def run(recipe: Recipe, store: Store, progress: Progress = silent) -> ReplayRepo
         for at in range(lane.first):
             lane.stepper.step(lane.values[at], lane.times[at])
     progress("reading the past", 1, 1)
-    began, taken, alarms = perf_counter(), [], 0
+    began, taken, opened = perf_counter(), [], []
     longest = max((len(lane.times) - lane.first for lane in lanes), default=0)
     for begin in range(0, longest, _BLOCK):
         for lane in lanes:
-            seconds, opened = _replay_block(recipe, store, lane, lane.first + begin)
+            seconds, alarms = _replay_block(recipe, store, lane, lane.first + begin)
             taken += seconds
-            alarms += opened
+            opened += alarms
         progress("replaying, one instant at a time", min(begin + _BLOCK, longest), longest)
     p50, p99 = np.percentile(taken, (50, 99)) * 1e3 if taken else (np.nan, np.nan)
-    return ReplayReport(len(taken), alarms, perf_counter() - began, float(p50), float(p99))
+    return ReplayReport(
+        len(taken), told(store, opened), perf_counter() - began, float(p50), float(p99)
+    )
 
 
 def _lane(recipe: Recipe, store: Store, asset: str) -> _Asset | None:
@@ -97,7 +99,7 @@ def _lane(recipe: Recipe, store: Store, asset: str) -> _Asset | None:
 
 def _replay_block(
     recipe: Recipe, store: Store, lane: _Asset, begin: int
-) -> tuple[list[float], int]:
+) -> tuple[list[float], list[str]]:
     """Step one asset through a block of instants and store it; return seconds a step and alarms."""
     end = min(begin + _BLOCK, len(lane.times))
     taken, results, forecasts = [], [], []
@@ -109,7 +111,7 @@ def _replay_block(
         if every and (at % every == 0 or at == len(lane.times) - 1):
             forecasts.append(_forecast(lane, at))
     if not results:
-        return [], 0
+        return [], []
     if forecasts:
         store.write_forecasts(pl.concat(forecasts))
     opened = lane.recorder.write(_scored(lane, results, begin, end))

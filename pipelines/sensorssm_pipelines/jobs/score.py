@@ -12,7 +12,7 @@ import polars as pl
 from sensorssm.names import TIME
 from sensorssm_pipelines.jobs.labels import adjusted, moved_by
 from sensorssm_pipelines.jobs.models import assets_of, load_models, readings_of
-from sensorssm_pipelines.jobs.recording import Recorder, Scored, facts_of
+from sensorssm_pipelines.jobs.recording import Recorder, Scored, facts_of, told
 from sensorssm_pipelines.jobs.spans import spans_of
 from sensorssm_pipelines.progress import Progress, silent
 from sensorssm_pipelines.recipes.parts import Recipe
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScoreReport:
-    """Instants scored and alarms opened, over all assets; `moved` as in `FitReport`."""
+    """Instants scored and alarms opened, but for shelved ones, over all assets; `moved` as in `FitReport`."""
 
     instants: int
     alarms: int
@@ -48,7 +48,8 @@ def run(recipe: Recipe, store: Store, progress: Progress = silent) -> ScoreRepor
     Earlier scores go, but only once the new ones of every asset are there.
     """
     ready = [one for asset in assets_of(store) if (one := _prepare(recipe, store, asset))]
-    instants, alarms, started = 0, 0, perf_counter()
+    instants, started = 0, perf_counter()
+    opened: list[str] = []
     with draft(store, SCORES) as made:
         for number, one in enumerate(ready):
             progress("scoring", number, len(ready))
@@ -56,8 +57,9 @@ def run(recipe: Recipe, store: Store, progress: Progress = silent) -> ScoreRepor
             facts = facts_of(recipe, store, one.asset, detector.tags_)
             if block.times:
                 recorder = Recorder(recipe, made, one.asset, facts, detector.threshold_)
-                alarms += recorder.write(block)
+                opened += recorder.write(block)
                 instants += len(block.times)
+        alarms = told(made, opened)
     progress("scoring", len(ready), len(ready))
     moved = moved_by({one.asset: one.detector for one in ready})
     return ScoreReport(instants, alarms, perf_counter() - started, moved)

@@ -21,7 +21,7 @@ from sensorssm_pipelines.store.rows import (
 )
 from sensorssm_pipelines.store.table import SPAN, Table
 
-_VERSION = 2
+_VERSION = 3
 _BUSY_S = 10.0
 
 

@@ -24,7 +24,7 @@ class Part:
     history: tuple[Table, ...] = ()
 
 
-_KEPT = (schema.RUNS, schema.ALARM_LABELS)  # what was done, and what people said
+_KEPT = (schema.RUNS, schema.ALARM_LABELS, schema.SHELVES)  # what was done, and what people said
 WHOLE = Part(tuple(t for t in schema.DATABASE if t not in _KEPT), schema.HISTORY)
 MODELS = Part((schema.ASSETS,))
 SCORES = Part(
@@ -52,6 +52,7 @@ def draft(store: Store, part: Part = WHOLE) -> Iterator[Store]:
         try:
             made = Store(folder)
             made.write_alarm_labels(store.read_alarm_labels())
+            made.write_shelves(store.read_shelves())
             yield made
             store.take(folder, part.database, _folders(folder, part))
         finally:

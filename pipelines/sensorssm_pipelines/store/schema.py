@@ -114,6 +114,19 @@ ALARM_LABELS = Table(
     ("alarm_id",),
     "started",
 )
+SHELVES = Table(
+    "shelves",
+    {
+        "asset": "text",
+        "started": "time",
+        "ended": "time",
+        "who": "text",
+        "why": "text",
+        "time": "time",
+    },
+    ("asset", "started"),
+    "started",
+)
 METRICS = Table(
     "metrics",
     {"run": "text", "asset": "text", "model": "text", "metric": "text", "value": "real"},
@@ -155,6 +168,7 @@ DATABASE: Final = (
     ALARM_EVENTS,
     LABELS,
     ALARM_LABELS,
+    SHELVES,
     METRICS,
     RUNS,
     HEARTBEAT,

@@ -12,7 +12,7 @@ from typing import Literal, Protocol, cast
 import polars as pl
 
 from sensorssm.errors import StoreError
-from sensorssm_pipelines.store import operators, schema
+from sensorssm_pipelines.store import operators, schema, shelves
 from sensorssm_pipelines.store.database import Database
 from sensorssm_pipelines.store.history import History
 from sensorssm_pipelines.store.lock import alone, is_alive
@@ -124,6 +124,25 @@ class Store:
         self._refuse_if_read_only()
         operators.label(self._database, alarm_id, kind, who, why, at or datetime.now(UTC))
 
+    def shelve(
+        self, asset: str, until: datetime, who: str, why: str, at: datetime | None = None
+    ) -> None:
+        """Keep an asset's alarms from people, from its newest score to `until`, in readings' time.
+
+        They are recorded, but SHELVED. Another shelf of the asset ends.
+
+        Raises
+        ------
+        StoreError : the store is read-only, or `until` is past already.
+        """
+        self._refuse_if_read_only()
+        shelves.shelve(self._database, asset, until, who, why, at or datetime.now(UTC))
+
+    def unshelve(self, asset: str, at: datetime | None = None) -> None:
+        """End an asset's shelf at its newest score; its alarms are told again."""
+        self._refuse_if_read_only()
+        shelves.unshelve(self._database, asset, at or datetime.now(UTC))
+
     def take(self, other: Path, tables: Sequence[Table], folders: Sequence[str]) -> None:
         """Replace `tables` and `folders` by those of the store in `other`, all or none of them.
 
@@ -170,6 +189,7 @@ class Store:
     write_alarm_events = _writer(schema.ALARM_EVENTS)
     write_labels = _writer(schema.LABELS)
     write_alarm_labels = _writer(schema.ALARM_LABELS)
+    write_shelves = _writer(schema.SHELVES)
     write_metrics = _writer(schema.METRICS)
     write_runs = _writer(schema.RUNS)
     write_heartbeat = _writer(schema.HEARTBEAT)
@@ -185,8 +205,8 @@ class Store:
     read_grades = _reader(schema.GRADES)
     read_scores = _reader(schema.SCORES)
     read_latest = _reader(schema.LATEST)
-    read_alarms = _reader(schema.ALARMS)
     read_labels = _reader(schema.LABELS)
+    read_shelves = _reader(schema.SHELVES)
     read_metrics = _reader(schema.METRICS)
     read_heartbeat = _reader(schema.HEARTBEAT)
     read_readings = _reader(schema.READINGS)
@@ -195,6 +215,15 @@ class Store:
     read_skill = _reader(schema.SKILL)
     read_calibration = _reader(schema.CALIBRATION)
     read_quarantine = _reader(schema.QUARANTINE)
+
+    def read_alarms(
+        self, asset: str | None = None, start: Moment = None, end: Moment = None
+    ) -> pl.DataFrame:
+        """Return the alarms; one that was on a shelf when it was last seen is SHELVED."""
+        alarms, shelved = self._read(schema.ALARMS, asset, start, end), self.read_shelves(asset)
+        if shelved.is_empty():
+            return alarms
+        return shelves.with_shelved(alarms, shelved, self.read_latest(asset))
 
     def read_runs(
         self, asset: str | None = None, start: Moment = None, end: Moment = None

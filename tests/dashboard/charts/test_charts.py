@@ -257,6 +257,20 @@ def test_a_short_alarm_has_a_mark_of_its_own() -> None:
     assert shape["scale"]["range"] == ["triangle-up", "triangle-down"]
 
 
+def test_of_a_fleet_the_assets_with_the_newest_alarms_are_drawn() -> None:
+    """Twenty of thirty; an asset that has only a known fault comes after all that have alarms."""
+    fleet = pl.concat(
+        ALARMS.head(1).with_columns(
+            asset=pl.lit(f"P-{k:02}"), opened=pl.lit(hours(k)), cleared=None
+        )
+        for k in range(1, 30)
+    )
+    faults = LABELS.with_columns(asset=pl.lit("P-00"))
+    drawn = layers(timeline(fleet, faults, SPAN))
+    shown = {row["asset"] for mark, _, rows in drawn if mark == "bar" for row in rows}
+    assert shown == {f"P-{k:02}" for k in range(10, 30)}
+
+
 @pytest.mark.parametrize("name", ["<script>x</script>", "a.b[0]", 'it\'s "quoted"', "$x$", "a\\b"])
 def test_hostile_tag_names_are_values_never_expressions(name: str) -> None:
     """A name appears as data and as a title, and no field or formula is built from it."""

@@ -153,3 +153,20 @@ def test_a_flood_shows_the_first_twenty(build_store, open_page) -> None:
     assert len([b for b in page.button if b.label == "Acknowledge"]) == 20
     assert any("182 alarms more" in c.value for c in page.caption)
     assert page.dataframe[0].value.shape[0] == 202
+
+
+def test_an_assets_alarms_can_be_shelved_and_taken_back(build_store, open_page) -> None:
+    """The open alarm goes from what waits, with who and why in the store, and comes back."""
+    store = build_store()
+    page = open_page("alarms", store)
+    page.selectbox(key="asset-shelve").set_value("P-101")
+    page.text_input(key="who-shelve").set_value("Ada")
+    page.text_input(key="why-shelve").set_value("sensor on order")
+    page = next(b for b in page.button if b.label == "Shelve").click().run()
+    assert not page.exception
+    assert store.read_alarms("P-101")["state"].to_list() == ["SHELVED"]
+    assert any("sensor on order" in caption.value for caption in page.caption)
+    counts = {metric.label.split(": ")[-1]: metric.value for metric in page.metric}
+    assert counts["To acknowledge"] == "1"
+    page = next(b for b in page.button if b.label == "Take back").click().run()
+    assert store.read_alarms("P-101")["state"].to_list() == ["OPEN"]

@@ -11,7 +11,7 @@ import pytest
 
 from sensorssm.errors import DataError, SensorSSMError
 from sensorssm.estimators import SSMDetector
-from sensorssm_pipelines.jobs import fit, ingest, replay, score
+from sensorssm_pipelines.jobs import fit, ingest, judge, replay, score
 from sensorssm_pipelines.jobs.labels import kinds_of
 from sensorssm_pipelines.jobs.models import model_folder
 from sensorssm_pipelines.recipes import Recipe, parse_recipe
@@ -79,6 +79,20 @@ def test_a_second_score_replaces_what_the_first_left(recipe: Recipe, store: Stor
     assert alarms.height == report.alarms
     assert (alarms["opened"] >= begin).all()
     assert set(store.read_alarm_events()["alarm_id"]) == set(alarms["id"])
+
+
+def test_shelved_alarms_are_recorded_but_not_counted(recipe: Recipe, store: Store) -> None:
+    """By the job that scores all at once, by the one that replays, and by the judge."""
+    assert score.run(recipe, store).alarms == store.read_alarms().height > 0
+    recorded, times = store.read_alarms()["id"].to_list(), store.read_scores()["time"]
+    shelf = {"asset": "pump", "started": times.min(), "ended": times.max() + MINUTE}
+    store.write_shelves(pl.DataFrame([shelf]))
+    assert judge.run(recipe, store).normal_weeks == 0
+    for job in (score, replay):
+        assert job.run(recipe, store).alarms == 0
+        assert store.read_alarms()["id"].to_list() == recorded
+        assert store.read_alarms()["state"].unique().to_list() == ["SHELVED"]
+    assert judge.run(recipe, store).false_alarms == 0
 
 
 def test_an_acknowledged_alarm_stays_so_when_it_is_raised_again(
