@@ -1,4 +1,4 @@
-"""The forms in which people say what they know of an alarm; nothing else here writes."""
+"""The forms in which people say what they know of an alarm."""
 
 from __future__ import annotations
 
