@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from sensorssm.errors import ConfigError, DataError
-from sensorssm.estimators.answers import empty_like, predict_answer
+from sensorssm.estimators.answers import empty_like
 from sensorssm.estimators.assets import assets_of
 from sensorssm.estimators.checks import check_steps, refuse_empty_tags
 from sensorssm.estimators.covariates import fit_known_future
@@ -19,29 +19,27 @@ from sensorssm.estimators.explanation import Explaining
 from sensorssm.estimators.fitting import fit_model
 from sensorssm.estimators.growth import Growth
 from sensorssm.estimators.imputation import Imputing
+from sensorssm.estimators.inspection import Inspecting
 from sensorssm.estimators.known_inputs import KnownInputs
-from sensorssm.estimators.model_forecaster import ModelForecaster
 from sensorssm.estimators.own_models import OwnModels, reweighed
-from sensorssm.estimators.readers import FutureState, FutureStream
-from sensorssm.estimators.rolling import mean_below_zero
+from sensorssm.estimators.readers import FutureState
 from sensorssm.estimators.seasonality import resolve_seasons
-from sensorssm.estimators.selective_fitting import deltas_along
 from sensorssm.estimators.static_table import StaticTable
-from sensorssm.estimators.stream import ForecastStream
+from sensorssm.estimators.telling import Telling
 
 FloatArray = NDArray[np.float64]
 
 MEMORIES = ("fixed", "gated", "selective", "auto")
 
 
-class SSMForecaster(Imputing, Explaining, ModelForecaster):
+class SSMForecaster(Imputing, Explaining, Inspecting, Telling):
     """Forecast every tag of an asset from the whole of its past.
 
     Each tag is remembered by a state space model that is linear in its readings, with poles at the
     season's harmonics and many decay times. Missing readings and uneven times are exact, not filled
     in. Forecasts are averages of plain bases (level, last value, last season) and of closed-form
-    readouts of the memory, shared by the tags and bent per tag; what each tag averages is decided
-    on blocks that were held back.
+    readouts of the memory, shared by tags and assets and bent for each; what each averages, and
+    whose readout is bent, is decided on blocks that were held back.
 
     Parameters
     ----------
@@ -196,95 +194,6 @@ class SSMForecaster(Imputing, Explaining, ModelForecaster):
         self._own = replace(self._own, models=models)
         return self
 
-    def predict(self, X: Any, *, times: Any = None, groups: Any = None, future: Any = None) -> Any:
-        """Return each row's forecast from the rows before it, (n, M), in the caller's kind.
-
-        An asset's first row is forecast by the level of the training readings. Always finite.
-        """
-        records = self._beside(self._records(X, times, groups), future)
-        return predict_answer(X, self._one_step(records), self.tags_)
-
-    def forecast(
-        self,
-        horizon: int | None = None,
-        quantiles: ArrayLike | None = None,
-        *,
-        asset: str | None = None,
-        future: Any = None,
-    ) -> Any:
-        """Return the steps after everything seen in `fit` and `update`.
-
-        An array (H, M), or with quantiles (H, M, Q); where a frame was seen last, a frame of that
-        kind with one row per step: `time` where times are known, then a column for each tag, or
-        `<tag>_q<level>` for each tag and level. With several assets, `asset` names one. `future`
-        are the known inputs of the steps to come, as many as are known.
-        """
-        check_is_fitted(self)
-        name = self._asset(asset)
-        inputs = self._reader.inputs(future)
-        ahead = None if inputs is None else inputs.after(self._end_ns.get(name))
-        values = self._reader_of(name).ahead(self._states[name], ahead, horizon, quantiles)
-        return self._answer(values, name, quantiles)
-
-    def forecast_from(
-        self,
-        X: Any,
-        origins: ArrayLike,
-        horizon: int | None = None,
-        quantiles: ArrayLike | None = None,
-        *,
-        times: Any = None,
-        groups: Any = None,
-        future: Any = None,
-    ) -> FloatArray:
-        """Return forecasts from many origins in one pass, (n, H, M), with quantiles (n, H, M, Q).
-
-        An origin is the number of the last row of `X` that its forecast may use (negative ones
-        count from the end), so its step 1 is the row after. `future` has a row
-        of known inputs for each row of `X`, and may go on after the last.
-
-        Raises
-        ------
-        ShapeError : an origin that is not a row of `X`
-        """
-        records = self._beside(self._records(X, times, groups), future)
-        return self._from_origins(records, origins, horizon, quantiles)
-
-    def update(
-        self, X_new: Any, *, times: Any = None, groups: Any = None, future: Any = None
-    ) -> Self:
-        """Read rows that follow what was seen; the readout stays, the state moves on."""
-        self._follow(self._beside(self._records(X_new, times, groups), future))
-        self._seen = empty_like(X_new)
-        return self
-
-    def stream(
-        self, asset: str | None = None, *, anew: bool = False
-    ) -> ForecastStream | FutureStream:
-        """Return a stream of one asset: from nothing, or from where `asset` stands.
-
-        With `anew` it starts from nothing too, and forecasts by the readout of `asset`, which may
-        be one that was never seen. After a fit with known inputs it takes `future` beside the
-        readings.
-        """
-        check_is_fitted(self)
-        old = asset is not None and not anew
-        state: Any = self._states[self._asset(asset)].copy() if old else self._start()
-        return self._reader_of(asset or "").stream(state)
-
-    def score(
-        self,
-        X: Any,
-        y: None = None,
-        *,
-        times: Any = None,
-        groups: Any = None,
-        future: Any = None,
-    ) -> float:
-        """Return minus the mean absolute one-step error of `predict`, over its usual size."""
-        errors = self._errors(self._beside(self._records(X, times, groups), future))
-        return mean_below_zero(errors / self._model.conformal.dispersion.usual_size)
-
     def introduce(self, static: Any) -> Self:
         """Take in numbers, as in `fit`, of assets that come later; known ones are replaced.
 
@@ -299,73 +208,6 @@ class SSMForecaster(Imputing, Explaining, ModelForecaster):
         check_is_fitted(self)
         self._own = self._own.introduced(static)
         return self
-
-    @property
-    def static_gain_(self) -> float:
-        """Return the share of the squared error of left-out assets that `static` took off.
-
-        0 where it was not kept or not given.
-        """
-        check_is_fitted(self)
-        return 0.0 if self._own.effect is None else self._own.effect.gain
-
-    @property
-    def own_gain_(self) -> dict[str, float]:
-        """Return each asset's share of the held-back squared error that its own readout took off.
-
-        0 where it has none, as the shared readout was not surely worse.
-        """
-        check_is_fitted(self)
-        return {asset: self._own.gain.get(asset, 0.0) for asset in self._states}
-
-    @property
-    def future_gain_(self) -> dict[str, float]:
-        """Return each tag's share of the held-back squared error that known inputs took off.
-
-        0 where they were not kept; all tags without any.
-        """
-        check_is_fitted(self)
-        gain = np.zeros(len(self.tags_)) if self._known is None else self._known.effect.gain
-        return dict(zip(self.tags_, gain.tolist(), strict=True))
-
-    def listening(self, X: Any, *, times: Any = None, groups: Any = None) -> FloatArray:
-        """Return how far the memory takes each reading in, (n, M), from 0 to 1.
-
-        1 is in whole, 0 is missing; in between the gate doubts a reading that lies far from what
-        was forecast for it, until it has stayed there for a few rows. Nothing looks ahead.
-        """
-        records = self._records(X, times, groups)
-        linear = self._model.linear
-        return np.concatenate([linear.trust(own.values, own.elapsed) for own in records])
-
-    def deltas(self, X: Any, *, times: Any = None, groups: Any = None) -> FloatArray:
-        """Return delta, the selective model's step size, at each row and channel: (n, C), positive.
-
-        A channel with a large delta lets the row in and forgets what was before; with a small one
-        it lets the row pass. C is 0 where no selective model was kept.
-        """
-        records, correction = self._records(X, times, groups), self._model.correction
-        if correction is None:
-            return np.empty((sum(len(one.values) for one in records), 0))
-        parts = [
-            deltas_along(correction, self._model_of(one.asset).linear, one.values, one.elapsed)
-            for one in records
-        ]
-        return np.concatenate(parts)
-
-    @property
-    def across_gain_(self) -> float:
-        """Return the share of the held-back absolute error that a readout across tags took off."""
-        check_is_fitted(self)
-        mixing = self._model.correction and self._model.correction.mixing
-        return 0.0 if mixing is None else float(mixing.gain[0])
-
-    @property
-    def selective_gain_(self) -> float:
-        """Return the share of the held-back loss that the selective part took off; 0 without it."""
-        check_is_fitted(self)
-        selective = self._model.correction and self._model.correction.selective
-        return 0.0 if selective is None else float(selective.gain_)
 
     def _check_settings(self) -> None:
         check_steps(horizon=self.horizon, lags=self.lags)
