@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorssm.estimators.attempt import Attempt
-from sensorssm.estimators.learning import Tail, learn_on
+from sensorssm.estimators.learning import Tail, asset_weights, learn_on
 from sensorssm.estimators.own_readouts import bent
 from sensorssm.estimators.selection import solve
 from sensorssm.models.linear import LinearForecast
@@ -28,6 +28,7 @@ class Growth:
         self._lesson, self._choice = attempt.lesson, attempt.choice
         self._sums, self._scale = attempt.sums, attempt.scale
         self._tails = dict(zip(assets, attempt.tails, strict=True))
+        self._weights = dict(zip(assets, asset_weights(attempt.series), strict=True))
         self._static, self._number = attempt.static, {name: i for i, name in enumerate(assets)}
         self._own = {assets[i]: (own.sums, own.strength) for i, own in attempt.own.items()}
 
@@ -40,9 +41,10 @@ class Growth:
         memory = self._lesson.memory.init_state(self._lesson.start) if tail is None else tail.memory
         new = self._sums.blank()
         self._tails[asset] = learn_on(self._lesson, Tail(memory, values, elapsed), new)
-        self._sums.join(new)
         if asset in self._own:
             self._own[asset][0].join(new)
+        new.weigh(self._weights.get(asset, np.ones(len(self._scale))))
+        self._sums.join(new)
 
     def improve(self, linear: LinearForecast) -> tuple[Weights, dict[str, Weights]]:
         """Return the weights that follow from everything read so far: of the shared readout, and of

@@ -33,6 +33,8 @@ MOST_FILLING = 0.6
 # Rows of which less than this share of the horizon is known teach nothing.
 LEAST_KNOWN = 0.5
 CHUNK_FLOATS = 4_000_000
+# No asset of a fleet counts more, nor less, than this many others of its length.
+MOST_WEIGHT = 100.0
 
 
 @dataclass(frozen=True)
@@ -131,10 +133,13 @@ def learn(lesson: Lesson, series: Sequence[Series]) -> Learned:
     rows = sum(int(np.count_nonzero(_judges(plan))) for plan in plans)
     stride = max(1, rows // _kept_rows(lesson, tags))
     sums, kept, tails = _no_sums(lesson, tags), Kept(), []
+    weights = asset_weights(series)
 
     def read(asset: int) -> tuple[Sums, Kept, Tail]:
         own, rows = _no_sums(lesson, tags), Kept()
-        return own, rows, _learn_one(lesson, series[asset], plans[asset], stride, own, rows)
+        tail = _learn_one(lesson, series[asset], plans[asset], stride, own, rows)
+        own.weigh(weights[asset])
+        return own, rows, tail
 
     for low in range(0, len(series), lesson.threads):  # only so many sums are held at once
         some = range(low, min(low + lesson.threads, len(series)))
@@ -143,6 +148,25 @@ def learn(lesson: Lesson, series: Sequence[Series]) -> Learned:
             kept.extend(judged)
             tails.append(tail)
     return Learned(sums, kept, tails, plans, TRAIN_BLOCKS)
+
+
+def asset_weights(series: Sequence[Series]) -> FloatArray:
+    """Return what the sums of each asset count, (A, M): the fleet's mean variance over the asset's
+    own, so that those with large swings do not speak for all; 1 for a single asset.
+    """
+    size = np.array([_variance(one.values[: one.trained]) for one in series])
+    usual = size.mean(axis=0) + np.zeros_like(size)
+    weights = np.where(usual > 0, MOST_WEIGHT, 1.0)
+    np.divide(usual, size, out=weights, where=size > 0)
+    return np.clip(weights, 1.0 / MOST_WEIGHT, MOST_WEIGHT)
+
+
+def _variance(values: FloatArray) -> FloatArray:
+    """Return the variance (M,) of what is known; 0 where nothing is."""
+    known = np.isfinite(values)
+    count = np.maximum(known.sum(axis=0), 1)
+    level = np.sum(values, axis=0, where=known) / count
+    return np.sum((values - level) ** 2, axis=0, where=known) / count
 
 
 def in_threads(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -> list[Result]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorssm.estimators.attempt import Attempt, judged_anew
-from sensorssm.estimators.learning import Learned, learn
+from sensorssm.estimators.learning import Learned, asset_weights, learn
 from sensorssm.estimators.leftover import STRENGTHS, left_of
 from sensorssm.estimators.selection import (
     ENOUGH_STEPS,
@@ -116,8 +116,10 @@ class _Lesson:
         """Read the assets again; `inputs` (A, K) are their numbers around 0."""
         groups: dict[int, Sums] = {}
         whole: Learned | None = None
+        weights = asset_weights(attempt.series)
         for asset, one in enumerate(attempt.series):
             learned = learn(attempt.lesson, [one])
+            learned.sums.weigh(weights[asset])
             wide = learned.sums.widened(np.r_[1.0, inputs[asset]])
             if whole is None:
                 whole = replace(learned, sums=wide)

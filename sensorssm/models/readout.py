@@ -86,6 +86,12 @@ class Sums:
         for own, more in zip(vars(self).values(), vars(other).values(), strict=True):
             own += more
 
+    def weigh(self, weights: FloatArray) -> None:
+        """Let the rows of each tag count `weights` (M,) times in the products."""
+        self.zz *= weights[:, None, None]
+        self.zy *= weights[:, None, None]
+        self.yy *= weights.reshape(-1, *[1] * (self.yy.ndim - 2))
+
     def select(self, blocks: list[int]) -> Sums:
         """Return the sums over some blocks, as a single block."""
         parts = (self.zz, self.zy, self.yy, self.rows)
