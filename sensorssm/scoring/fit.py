@@ -166,9 +166,9 @@ def _signature(cell: Cell, inverse: FloatArray) -> FloatArray:
 def _with_precision(cell: Cell, residual: FloatArray, options: Options) -> Cell:
     """Return `cell` with the covariance of its residual."""
     covariance = _covariance(residual, options)
-    return cell._replace(
-        precision=_precision(covariance, cell.scored), spread=np.diag(covariance).copy()
-    )
+    # The floor is for the inverse: with it, a closely kept tag that strays would hardly be blamed.
+    spread = np.maximum(np.diag(covariance) - options.floor, 1e-3 * options.floor)
+    return cell._replace(precision=_precision(covariance, cell.scored), spread=spread)
 
 
 def _precision(covariance: FloatArray, scored: FloatArray) -> FloatArray:

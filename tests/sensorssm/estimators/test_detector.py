@@ -218,3 +218,13 @@ def test_flags_that_do_not_fit_the_rows_are_refused(name: str) -> None:
         SSMDetector().fit(_plant(100), **{name: np.zeros(99)})
     with pytest.raises(DataError, match="2 or more"):
         SSMDetector().fit(_plant(100), **{name: np.ones(100)})
+
+
+def test_a_closely_kept_tag_that_strays_is_named() -> None:
+    """A tag that keeps to a hundredth is ten of those off, and a noisy one three of its own."""
+    rng = np.random.default_rng(8)
+    kept = np.sin(2 * np.pi * np.arange(3000) / 200) + 0.01 * rng.normal(size=3000)
+    readings = np.column_stack([kept, rng.normal(size=3000)])
+    readings[2500:2510] += np.outer((-1.0) ** np.arange(10), [0.1, 3.0])
+    detector = SSMDetector().fit(readings[:2000])
+    assert detector.explain(readings)[2500:2510, 0].mean() > 0.5
