@@ -16,15 +16,7 @@ import torch
 from sensorssm_kernels.launch_triton import Launch
 from sensorssm_kernels.scan_backward_triton import scan_backward_kernel, scan_carry_kernel
 from sensorssm_kernels.scan_forward_triton import scan_forward_kernel
-from sensorssm_kernels.scan_plan import (
-    PRODUCTS_TILE,
-    count_blocks,
-    cut_steps,
-    triton_chunk,
-    triton_tile,
-)
-from sensorssm_kernels.scan_products_backward_triton import scan_products_backward_kernel
-from sensorssm_kernels.scan_products_forward_triton import scan_products_forward_kernel
+from sensorssm_kernels.scan_plan import count_blocks, cut_steps, triton_chunk, triton_tile
 from sensorssm_kernels.scan_sums_triton import chain_kernel, sum_parts_kernel
 
 _PROGRAMS = 2112  # four warps for each scheduler of 132 multiprocessors
@@ -49,7 +41,6 @@ class Case:
     rows: int
     ragged: bool
     shared: bool
-    by_products: bool
     fixed_B: bool
     fixed_C: bool
     has_skip: bool
@@ -69,15 +60,9 @@ class Case:
         return flags | {"FIXED_C": self.fixed_C, **self.sizes}
 
     @property
-    def chunk(self) -> int:
-        """Return the steps between kept states."""
-        return triton_chunk(self.states, by_products=self.by_products)
-
-    @property
     def strips(self) -> int:
         """Return how many programs of the backward share a row's channels."""
-        tile = PRODUCTS_TILE if self.by_products else triton_tile(self.states)
-        return count_blocks(self.dim, tile["BD"])
+        return count_blocks(self.dim, triton_tile(self.states)["BD"])
 
     @property
     def fixed_sizes(self) -> tuple[int, int]:
@@ -122,7 +107,7 @@ def cut_rows(case: Case) -> Cut:
     if not case.ragged and 0 < programs * 4 <= _PROGRAMS:
         segments = min(_PROGRAMS // programs, case.length // _SHORTEST_SEGMENT)
     if segments > 1:
-        segments, steps = cut_steps(case.length, case.chunk, segments)
+        segments, steps = cut_steps(case.length, triton_chunk(case.states), segments)
     segments = max(1, segments)
     return Cut(segments, steps, case.rows * segments)
 
@@ -130,31 +115,22 @@ def cut_rows(case: Case) -> Cut:
 @lru_cache(_CASES)
 def launch_forward(case: Case, has_first: bool, keep: bool, only_state: bool) -> Launch:
     """Return the pass that writes y and the last states, or `only_state`."""
-    if case.by_products and not only_state:
-        return _launch_products(
-            case, scan_products_forward_kernel, (), KEEP=keep, HAS_FIRST=has_first
-        )
     cut, tile = cut_rows(case), _forward_tile(case, keep)
     return Launch(
         scan_forward_kernel, (count_blocks(case.dim, tile["BD"]), cut.count),
         (case.length, cut.segments, cut.steps), HAS_SKIP=case.has_skip, HAS_FIRST=has_first,
         RAGGED=case.ragged, FIXED_B=case.fixed_B, KEEP=keep, ONLY_STATE=only_state,
-        CHUNK=case.chunk, **case.flags, **tile,
+        CHUNK=triton_chunk(case.states), **case.flags, **tile,
     )  # fmt: skip
 
 
 @lru_cache(_CASES)
 def launch_backward(case: Case, has_first: bool, has_last: bool) -> Launch:
     """Return the pass that writes all gradients, those shared by rows or channels in parts."""
-    tokens = case.batch * case.length
-    if case.by_products:
-        return _launch_products(
-            case, scan_products_backward_kernel, (tokens,), HAS_FIRST=has_first, HAS_LAST=has_last
-        )
     cut, tile = cut_rows(case), _backward_tile(case)
     return Launch(
-        scan_backward_kernel, (case.strips, cut.count),
-        (case.length, cut.segments, cut.steps, tokens), HAS_SKIP=case.has_skip,
+        scan_backward_kernel, (count_blocks(case.dim, tile["BD"]), cut.count),
+        (case.length, cut.segments, cut.steps, case.batch * case.length), HAS_SKIP=case.has_skip,
         HAS_FIRST=has_first, HAS_LAST=has_last, RAGGED=case.ragged, FIXED_B=case.fixed_B,
         **case.flags, **tile,
     )  # fmt: skip
@@ -196,22 +172,6 @@ def launch_sums(case: Case) -> Launch:
     )  # fmt: skip
 
 
-def _launch_products(case: Case, kernel, numbers: tuple[int, ...], **flags: bool) -> Launch:
-    """Return a pass by matrix products: tiles of 16 channels, 16 steps and all states."""
-    cut = cut_rows(case)
-    return Launch(
-        kernel, (case.strips, cut.count), (case.length, cut.segments, cut.steps, *numbers),
-        HAS_SKIP=case.has_skip, HAS_Z=case.has_z, HAS_BIAS=case.has_bias, SOFTPLUS=case.softplus,
-        RAGGED=case.ragged, DIM=case.dim, STATES=case.states, N=_padded(case.states), **flags,
-        **PRODUCTS_TILE, STAGES=2, num_warps=1,
-    )  # fmt: skip
-
-
-def _padded(states: int) -> int:
-    """Return the states of a tile: a power of two."""
-    return 1 << (states - 1).bit_length()
-
-
 def _forward_tile(case: Case, keep: bool) -> dict:
     """Return the forward's tile: T is a multiple of the chunk if states are kept.
 
@@ -240,6 +200,6 @@ def _backward_tile(case: Case) -> dict:
 
 def _tile(case: Case, BD: int, T: int, STAGES: int) -> dict:
     """Return a tile of one warp: N, the states padded to a power of two, on NL lanes."""
-    padded = _padded(case.states)
+    padded = 1 << (case.states - 1).bit_length()
     lanes = min(padded, max(1, 32 // BD))
     return {"N": padded, "NL": lanes, "BD": BD, "T": T, "STAGES": STAGES, "num_warps": 1}

@@ -34,7 +34,7 @@ def scan_forward(
     rows = locate_rows(u, CPU_CHUNK, lengths, cu_seqlens)
     inputs = _inputs(rows, u, delta, A, B, C, D_skip, z, delta_bias, softplus)
     state = _pack_planes(initial_state, len(rows.starts), dim, states)
-    shape = saved_shape("cpu", u, A, B, C, cu_seqlens)
+    shape = saved_shape("cpu", u.shape, A, states, cu_seqlens)
     saved = state.new_empty(shape if keep else (0, *shape[1:]))
     y = (torch.empty if lengths is None else torch.zeros)(batch * length, dim)
     outputs = [x.numpy() for x in (y, state, saved)]

@@ -23,7 +23,7 @@ def scan_forward(
     call = _Call(u, delta, A, B, C, D_skip, z, delta_bias, lengths, cu_seqlens, softplus)
     fresh = torch.empty_like if lengths is None else torch.zeros_like
     y = fresh(call.inputs[0])
-    shape = saved_shape("triton", u, A, B, C, cu_seqlens)
+    shape = saved_shape("triton", u.shape, A, call.states, cu_seqlens)
     saved = u.new_empty(shape if keep else (0, *shape[1:]), dtype=saved_dtype("triton", u.dtype))
     state = call.new_state()
     if state.numel():

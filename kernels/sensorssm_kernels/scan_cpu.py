@@ -30,7 +30,7 @@ def scan_forward(
     rows = locate_rows(u, CPU_CHUNK, lengths, cu_seqlens)
     inputs = _inputs(rows, u, delta, A, B, C, D_skip, z, delta_bias, softplus)
     state = pack(initial_state, len(rows.starts), dim, B.shape[-1])
-    shape = saved_shape("cpu", u, A, B, C, cu_seqlens)
+    shape = saved_shape("cpu", u.shape, A, B.shape[-1], cu_seqlens)
     saved = state.new_empty(shape if keep else (0, *shape[1:]))
     y = (torch.empty if lengths is None else torch.zeros)(batch * length, dim)
     outputs = [x.numpy() for x in (y, state, saved)]

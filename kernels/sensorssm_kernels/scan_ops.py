@@ -88,7 +88,7 @@ def _(
     return (
         torch.empty_like(u, memory_format=torch.contiguous_format),
         state,
-        _saved(u, A, B, C, cu_seqlens, keep, backend),
+        _saved(u, A, B, cu_seqlens, keep, backend),
     )
 
 
@@ -191,8 +191,8 @@ def _second_backward(ctx, grads):
 scan_backward_op.register_autograd(_second_backward, setup_context=_keep_for_second_backward)
 
 
-def _saved(u, A, B, C, cu_seqlens, keep: bool, backend: str) -> Tensor:
+def _saved(u, A, B, cu_seqlens, keep: bool, backend: str) -> Tensor:
     """Return an empty tensor shaped as the states that `backend` keeps."""
-    shape = saved_shape(backend, u, A, B, C, cu_seqlens)
+    shape = saved_shape(backend, u.shape, A, B.shape[-1], cu_seqlens)
     dtype = saved_dtype(backend, u.dtype)
     return u.new_empty(shape if keep else (0, *shape[1:]), dtype=dtype)

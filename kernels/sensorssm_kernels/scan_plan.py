@@ -9,7 +9,6 @@ from sensorssm_kernels.scan_rows import count_chunks
 
 CPU_LANES = 16  # channels of a strip: float32 lanes of an AVX-512 register
 CPU_BLOCK = 4  # states walked together: N is padded to a multiple
-PRODUCTS_TILE = {"BD": 16, "T": 16}  # channels and steps of a tile of matrix products
 CPU_CHUNK = 16  # steps between kept states: two chunks of a strip's states fill a 32 KiB cache
 
 
@@ -30,19 +29,15 @@ def cut_steps(length: int, chunk: int, segments: int) -> tuple[int, int]:
     return count_blocks(length, steps), steps
 
 
-def saved_shape(
-    backend: str, u: Tensor, A: Tensor, B: Tensor, C: Tensor, cu_seqlens: Tensor | None
-) -> tuple[int, ...]:
+def saved_shape(backend: str, shape, A: Tensor, states: int, cu_seqlens: Tensor | None) -> tuple:
     """Return the shape of the tensor of kept states: chunks, then the states of one; complex twice.
 
     A chunk is (states, channels) on the CPU, where channels are lanes, and (channels, states) on a
     GPU, where a program's states of all its channels are then one run of memory.
     """
-    (batch, length, dim), states = u.shape, B.shape[-1]
+    batch, length, dim = shape
     planes = 2 if A.is_complex() else 1
-    by_products = goes_by_products(u, A, B, C)
-    chunk = triton_chunk(states, pairs=A.is_complex(), by_products=by_products)
-    chunk = CPU_CHUNK if backend == "cpu" else chunk
+    chunk = CPU_CHUNK if backend == "cpu" else triton_chunk(states, pairs=A.is_complex())
     chunks = count_chunks(batch, length, chunk, cu_seqlens)
     if backend == "cpu":
         return chunks, planes * round_up(states, CPU_BLOCK), round_up(dim, CPU_LANES)
@@ -59,20 +54,9 @@ def saved_dtype(backend: str, readings: torch.dtype) -> torch.dtype:
     return torch.bfloat16 if half else torch.float32
 
 
-def goes_by_products(u: Tensor, A: Tensor, B: Tensor, C: Tensor) -> bool:
-    """Return whether a scan in Triton goes by matrix products.
-
-    It can where all states of a channel share a real rate, and all channels B and C. It is faster
-    where the products are of 11 bits, which bfloat16 readings ask for, and the states are many:
-    timed on an H100, 16 states go step by step in three quarters of the time, and 64 by products.
-    """
-    fits = A.ndim == 1 and B.ndim == C.ndim == 3 and not A.is_complex()
-    return fits and u.dtype == torch.bfloat16 and 16 < B.shape[-1] <= 64
-
-
-def triton_chunk(states: int, *, pairs: bool = False, by_products: bool = False) -> int:
+def triton_chunk(states: int, *, pairs: bool = False) -> int:
     """Return the steps between states kept by the Triton forward: a block of its backward."""
-    return (PRODUCTS_TILE if by_products else triton_tile(states, pairs=pairs))["T"]
+    return triton_tile(states, pairs=pairs)["T"]
 
 
 def triton_tile(states: int, *, pairs: bool = False) -> dict[str, int]:

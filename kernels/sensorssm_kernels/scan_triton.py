@@ -16,7 +16,7 @@ from sensorssm_kernels.scan_cases_triton import (
     launch_forward,
     launch_sums,
 )
-from sensorssm_kernels.scan_plan import goes_by_products, saved_dtype, saved_shape
+from sensorssm_kernels.scan_plan import saved_dtype, saved_shape, triton_chunk
 from sensorssm_kernels.scan_rows import count_rows, locate_rows
 
 
@@ -30,7 +30,7 @@ def scan_forward(
     )
     case = call.case
     y = _blank(lengths)(call.u)
-    shape = saved_shape("triton", u, A, B, C, cu_seqlens)
+    shape = saved_shape("triton", u.shape, A, case.states, cu_seqlens)
     saved = u.new_empty(shape if keep else (0, *shape[1:]), dtype=saved_dtype("triton", u.dtype))
     state, first = call.new_state(), _contiguous(initial_state)
     if call.cut.segments > 1:
@@ -86,8 +86,8 @@ class _Call:
         dtypes = tuple([None if x is None else x.dtype for x in given])
         self.case = find_case(
             u.device, dtypes, batch, length, dim, B.shape[-1], count_rows(batch, cu_seqlens), ragged,
-            A.ndim == 1, goes_by_products(u, A, B, C), B.ndim == 2, C.ndim == 2,
-            D_skip is not None, z is not None, delta_bias is not None, softplus,
+            A.ndim == 1, B.ndim == 2, C.ndim == 2, D_skip is not None, z is not None,
+            delta_bias is not None, softplus,
         )  # fmt: skip
         self.cut = cut_rows(self.case)
         self.u, self.delta, self.A = u.contiguous(), delta.contiguous(), A.contiguous()
@@ -96,7 +96,7 @@ class _Call:
         self.z = _contiguous(z)
         places = (self.A,) * 3
         if ragged:
-            rows = locate_rows(u, self.case.chunk, lengths, cu_seqlens)
+            rows = locate_rows(u, triton_chunk(self.case.states), lengths, cu_seqlens)
             places = rows.starts, rows.lengths, rows.chunk_at
         self.inputs = (
             self.u, self.delta, self.A, self.B, self.C, _or(self.D_skip, self.A),
