@@ -101,8 +101,8 @@ class Correction:
         slots = np.maximum(features.recent.shape[2] - 1 - MOVES, 0)
         moves = (last[:, :, None] - features.recent[:, :, slots]) / self.size[:, None]
         unusual = np.clip(unusual, -FARTHEST, FARTHEST)
-        parts = [np.isfinite(values) - 0.5, *np.moveaxis(unusual, 2, 0), distance]
-        parts += [*np.moveaxis(ahead, 2, 0), surprise, *np.moveaxis(moves, 2, 0)]
+        parts = [np.isfinite(values) - 0.5, *unusual.transpose(2, 0, 1), distance]
+        parts += [*ahead.transpose(2, 0, 1), surprise, *moves.transpose(2, 0, 1)]
         return np.concatenate(parts, axis=1).astype(np.float32)
 
     def network_inputs(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
