@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sensorssm.errors import ConfigError
 from sensorssm.estimators.base import WindowEstimator
+from sensorssm.estimators.cell_parts import from_parts, to_parts
 from sensorssm.estimators.event_table import event_columns
 from sensorssm.estimators.folder import Arrays, ModelFolder
 from sensorssm.estimators.labels import (
@@ -23,10 +24,9 @@ from sensorssm.estimators.labels import (
     rows_to_learn,
     with_new,
 )
-from sensorssm.estimators.mode_choice import load_modes, modes_of
+from sensorssm.estimators.mode_choice import modes_of
 from sensorssm.frames import Window, is_frame, like
 from sensorssm.scoring import (
-    Cell,
     Options,
     Rows,
     describe_events,
@@ -43,14 +43,6 @@ from sensorssm.scoring import (
 )
 
 FloatArray = NDArray[np.float64]
-
-SCALARS = {"lags": int} | dict.fromkeys(  # of the cell; the rest are arrays
-    (
-        "novelty", "shift_gain", "recent_gain", "reference_gain", "shift_limit", "quiet",
-        "patience", "rows",
-    ),
-    float,
-)  # fmt: skip
 
 
 class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
@@ -297,32 +289,22 @@ class SSMDetector(ModelFolder, OutlierMixin, WindowEstimator):
 
     def _to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         check_is_fitted(self)
-        cell = self.cell_._asdict()
-        scalars = {name: cell.pop(name) for name in SCALARS}
-        config = {
+        config, arrays = to_parts(self.cell_, self.modes_)
+        config |= {
             "params": self.get_params() | {"period": period_seconds(self.period)},
-            "cell": scalars,
             "threshold": self.fitted_threshold_,
             "labels": [label.as_dict() for label in self.labels_],
             "period_s": self.period_s_,
             "tags": self.tags_ if hasattr(self, "feature_names_in_") else None,
             "count": self.n_features_in_,
         }
-        if self.modes_ is not None:
-            mode = self.modes_._asdict()
-            config["mode_tag"] = mode.pop("tag")
-            cell |= {f"mode_{name}": array for name, array in mode.items()}
-        return config, cell
+        return config, arrays
 
     @classmethod
     def _from_parts(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:
         model = cls(**config["params"])
-        fields: dict[str, Any] = {k: a for k, a in arrays.items() if not k.startswith("mode_")}
-        fields |= {name: kind(config["cell"][name]) for name, kind in SCALARS.items()}
-        model.cell_ = Cell(**fields)
         model._recall(config, int(config["count"]))
         labels = tuple(Label.from_dict(label) for label in config.get("labels", ()))
         model._hear(float(config["threshold"]), labels)
-        model.cell_.check(model.n_features_in_)
-        model.modes_ = load_modes(config.get("mode_tag"), arrays, model.n_features_in_)
+        model.cell_, model.modes_ = from_parts(config, arrays, model.n_features_in_)
         return model
