@@ -29,7 +29,8 @@ def shelf(store: Store) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(
                 f":material/snooze: {text.plain(row['asset'])} is shelved until "
-                f"{text.instant(row['ended'])} by {text.plain(row['who'])}: {text.plain(row['why'])}"
+                f"{text.instant(row['ended'])} by {text.plain(row['who'])}: "
+                f"{text.plain(row['why'])}"
             )
             if st.button("Take back", key=f"unshelve-{row['asset']}"):
                 Store(store.path).unshelve(row["asset"])

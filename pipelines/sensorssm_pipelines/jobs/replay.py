@@ -30,7 +30,7 @@ _BLOCK = 288  # instants between two writes: a day of five-minute readings
 
 @dataclass(frozen=True)
 class ReplayReport:
-    """Instants stepped, alarms opened but for shelved ones, and the time of one step in milliseconds."""
+    """Instants stepped, alarms told (none of a shelf), and the time of one step in milliseconds."""
 
     instants: int
     alarms: int

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScoreReport:
-    """Instants scored and alarms opened, but for shelved ones, over all assets; `moved` as in `FitReport`."""
+    """Instants scored and alarms told, none of a shelf; `moved` as in `FitReport`."""
 
     instants: int
     alarms: int

@@ -95,7 +95,7 @@ class Store:
         return self.read_assets()["asset"].to_list()
 
     def spans(self, name: Literal["scores", "readings"]) -> pl.DataFrame:
-        """Return asset, begin, end: the first and last time of a table's rows; reads few of them."""
+        """Return asset, begin, end: the first and last time of a table's rows; few are read."""
         if name == "scores":
             return self._database.spans(schema.SCORES)
         return self._look(schema.READINGS, lambda history: history.spans(schema.READINGS))
