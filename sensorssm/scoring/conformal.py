@@ -180,7 +180,8 @@ def fit_offsets(scaled: FloatArray) -> NDArray[np.float32]:
     nothing was ever read has the offsets between those of its neighbours.
     """
     known = np.isfinite(scaled).sum(axis=0) > 0
-    offsets = np.nanquantile(np.where(known, scaled, 0.0), LEVELS, axis=0)
+    # The next residual is as likely in any of the k + 1 gaps that k of them leave.
+    offsets = np.nanquantile(np.where(known, scaled, 0.0), LEVELS, axis=0, method="weibull")
     offsets = between_known(offsets, known)
     return np.ascontiguousarray(_smooth_steps(offsets).transpose(2, 1, 0), dtype=np.float32)
 

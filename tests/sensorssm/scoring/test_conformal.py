@@ -9,6 +9,7 @@ from sensorssm.errors import ConfigError
 from sensorssm.scoring.conformal import (
     LEVELS,
     RATE,
+    WIDE,
     Conformal,
     check_levels,
     fit_offsets,
@@ -126,6 +127,15 @@ def test_coverage_returns_after_a_shift(conformal: Conformal, rng: np.random.Gen
 
     assert coverage(0, 50) < 0.65
     assert coverage(3000, 5990) == pytest.approx(0.8, abs=0.03)
+
+
+def test_offsets_of_few_residuals_hold_as_many_as_they_say(rng: np.random.Generator) -> None:
+    """Nineteen residuals of 4,000 tags: 80 % of the twentieth lie inside, not the 75 % of between."""
+    residuals = rng.standard_normal((20, 1, 4000))
+    offsets = fit_offsets(residuals[:19])[:, 0]
+    low, high = (offsets[:, place] for place in WIDE)
+    held = np.mean((low < residuals[19, 0]) & (residuals[19, 0] < high))
+    assert held == pytest.approx(0.8, abs=0.02)  # three standard errors
 
 
 def test_quantiles_are_ordered_and_read_between_levels(conformal: Conformal) -> None:
