@@ -29,8 +29,9 @@ IntArray = NDArray[np.int64]
 
 _NO_ROWS = np.zeros(0, dtype=np.int64)
 
-# Of the longest asset's rows, the share that a readout's horizon may take; its last season goes on.
-HORIZON_SHARE = 4
+# Of the longest asset's rows, the share that a readout's horizon may take, and the share that a
+# whole season of it may; the last season of the forecast goes on.
+HORIZON_SHARE, SEASON_SHARE = 0.25, 0.4
 # Holes in the readings below this share are not worth a second pass.
 FEW_HOLES = 0.01
 
@@ -73,11 +74,12 @@ def fit_model(
     rows = [one.values[: one.trained] for one in series]
     start, scale = _level_and_scale(np.concatenate(rows))
     lengths = [len(values) for values in rows]
+    steps = _steps_learned(horizon, seasons, max(lengths))
     lessons = [
         Lesson(
             memory=plan_memory(some, sum(lengths), lags),
             seasons=some,
-            horizon=min(horizon, max(1, max(lengths) // HORIZON_SHARE)),
+            horizon=steps,
             start=start,
             threads=threads,
         )
@@ -105,6 +107,12 @@ def fit_model(
         its = model if linear is best.linear else reweighed(model, linear.weights)
         ends.append(_end(its, one))
     return Fit(model, own, ends, best, residual)
+
+
+def _steps_learned(horizon: int, seasons: Sequence[tuple[int, ...]], rows: int) -> int:
+    """Return the steps of a horizon that so many rows can teach."""
+    whole = (season for some in seasons for season in some if season <= SEASON_SHARE * rows)
+    return min(horizon, max(1, int(HORIZON_SHARE * rows), *whole))
 
 
 def _end(model: ForecastModel, series: Series) -> AssetState:

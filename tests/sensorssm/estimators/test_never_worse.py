@@ -127,6 +127,7 @@ CELLS = [
         ),
     ),
     (weekly, 700, 3, 24, 168),
+    (daily, 80, 3, 40, 24),
     (sevens, 160, 3, 7, 7),
     (wandering_days, 160, 3, 24, 24),
     pytest.param(
