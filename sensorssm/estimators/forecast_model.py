@@ -43,7 +43,8 @@ class Seen(NamedTuple):
 
     def at(self, rows: IntArray) -> Seen:
         """Return what is seen at some of the rows."""
-        return Seen(self.features.at(rows), *(part[rows] for part in self[1:]))
+        some = rows if len(rows) else slice(0)  # an update asks for none, and views cost nothing
+        return Seen(self.features.at(some), *(part[some] for part in self[1:]))
 
 
 class ForecastModel:

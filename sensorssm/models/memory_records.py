@@ -65,7 +65,7 @@ class Features(NamedTuple):
         """Return each tag's last reading (k, M)."""
         return self.recent[:, :, -1].copy()
 
-    def at(self, rows: IntArray) -> Features:
+    def at(self, rows: IntArray | slice) -> Features:
         """Return the features of some of the rows."""
         return Features(self.z[:, rows], *(part[rows] for part in self[1:]))
 

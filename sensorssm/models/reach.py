@@ -18,6 +18,7 @@ costs O(1).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -76,12 +77,17 @@ class Reach:
         squares = np.where(known, np.stack([errors, moves, moves + errors]), 0.0) ** 2
         return cls(knots, squares.sum(axis=1).swapaxes(1, 2) / rows.T)
 
-    @property
+    @cached_property
     def rows(self) -> FloatArray:
         """Return how many rows of a knot's forecasts are remembered, (K,)."""
         return ROWS + HORIZONS * self.knots.astype(np.float64)
 
-    @property
+    @cached_property
+    def keep(self) -> FloatArray:
+        """Return what is left of a knot's sums after one more reading, (K,)."""
+        return np.exp(-1.0 / self.rows)
+
+    @cached_property
     def noise(self) -> FloatArray:
         """Return how far squared moves must add up to tell as much as they leave open, (M, K)."""
         return self.usual[0] * self.knots
@@ -118,7 +124,7 @@ class Reach:
         """
         out = np.empty((*points.shape, 2))
         judge(
-            values, slots, last, self.knots, self.rows, self.noise, self.usual, points,
+            values, slots, last, self.knots, self.rows, self.keep, self.noise, self.usual, points,
             *state, out,
         )  # fmt: skip
         return out

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 from numba import njit
 
 #: How far from 1 the share that comes true may be expected to be, before anything was judged.
@@ -17,11 +16,10 @@ UNHEARD = 4.0
 
 @njit(cache=True, nogil=True)
 def judge(
-    values, slots, last, knots, rows, noise, usual, points, moves, lasts, moved, told, out
+    values, slots, last, knots, rows, keep, noise, usual, points, moves, lasts, moved, told, out
 ):  # fmt: skip
     """Fold `Reach.advance` over the rows; shapes as there, the state is overwritten."""
     room = len(moved)
-    keep = np.exp(-1.0 / rows)
     for t in range(len(values)):
         for k in range(len(knots)):
             made = slots[t] - knots[k]

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -98,6 +99,16 @@ class Conformal:
     offsets: NDArray[np.float32]
     dispersion: Dispersion
 
+    @cached_property
+    def judged(self) -> FloatArray:
+        """Return the offsets (M, K, Q) at the knots, as they are judged."""
+        return self.offsets[:, self.dispersion.knots - 1].astype(np.float64)
+
+    @cached_property
+    def rates(self) -> FloatArray:
+        """Return how much a miss moves the logarithm of the width at each knot, (K,)."""
+        return RATE / np.sqrt(self.dispersion.knots)
+
     def init_state(self) -> TrackerState:
         """Return the state before any forecast."""
         tags, horizon, _ = self.offsets.shape
@@ -134,14 +145,12 @@ class Conformal:
         -------
         (k, M, K)
         """
-        knots = self.dispersion.knots
-        offsets = self.offsets[:, knots - 1].astype(np.float64)
         out = np.empty((len(rows), *state.width.shape))
-        at_knots = self.dispersion.at_knots(points.swapaxes(1, 2), context)
-        middles, scales = (np.ascontiguousarray(part.swapaxes(1, 2)) for part in at_knots)
+        around = self.dispersion.at_knots(points.swapaxes(1, 2), context)
+        middles, scales = (np.ascontiguousarray(part.swapaxes(1, 2)) for part in around)
         middles += moved
-        rates = RATE / np.sqrt(knots)
-        track(values, slots, middles, scales, knots, offsets, rates, rows, *state, out)
+        knots, rates = self.dispersion.knots, self.rates
+        track(values, slots, middles, scales, knots, self.judged, rates, rows, *state, out)
         return out
 
     def quantiles(
