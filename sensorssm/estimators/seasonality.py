@@ -49,7 +49,12 @@ def find_seasons(values: FloatArray) -> tuple[int, ...]:
     seasons, repeat = _correlated_seasons(values), find_repeat(values)
     if repeat is None or (seasons and repeat <= seasons[-1]):
         return seasons
-    return (seasons[0], repeat) if seasons and repeat % seasons[0] == 0 else (repeat,)
+    if not seasons:
+        return (repeat,)
+    near = round(repeat / seasons[0]) * seasons[0]
+    if abs(near - repeat) > min(seasons[0] / 4, repeat / 10):  # it is no season of those
+        return (repeat,)
+    return (seasons[0], near) if near > seasons[-1] else seasons
 
 
 def _correlated_seasons(values: FloatArray) -> tuple[int, ...]:

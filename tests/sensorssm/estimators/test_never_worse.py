@@ -120,12 +120,8 @@ CELLS = [
     (stormy, 300, 3, 24, 1),
     (daily, 80, 3, 1, 24),
     (daily, 160, 3, 24, 24),
-    pytest.param(
-        (weekly, 300, 3, 24, 168),
-        marks=pytest.mark.xfail(
-            reason="1.76: a week seen 1.8 times, in noise as large as its days"
-        ),
-    ),
+    (weekly, 300, 3, 24, 168),
+    (weekly, 500, 3, 200, 168),
     (weekly, 700, 3, 24, 168),
     (daily, 80, 3, 40, 24),
     (sevens, 160, 3, 7, 7),

@@ -25,7 +25,17 @@ def test_a_pattern_that_hardly_came_twice_is_found(seed: int) -> None:
     values[np.random.default_rng(seed).random(values.shape) < 0.1] = np.nan
     values[80, 1] = 1e6
     assert find_repeat(values) == 100
-    assert find_repeat(pattern(150, 100, seed)) is None
+    assert find_repeat(pattern(140, 100, seed)) is None
+
+
+@pytest.mark.parametrize("seed", range(3, 6))
+def test_a_pattern_under_more_noise_than_changes_from_row_to_row_is_found(seed: int) -> None:
+    """Where the row before is as near as a period ago, means of rows tell; to the step."""
+    rng = np.random.default_rng(seed)
+    days = np.repeat(2 * rng.standard_normal((7, 3)), 24, axis=0)
+    values = np.tile(days, (2, 1))[:300] + rng.standard_normal((300, 3))
+    assert repeats._surely_nearest(values) is None
+    assert find_repeat(values) == 168
 
 
 @pytest.mark.parametrize("kind", ["walk", "noise", "memory", "sparse", "trend", "steps"])
