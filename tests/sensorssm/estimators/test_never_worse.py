@@ -133,7 +133,12 @@ CELLS = [
     (daily_walks, 300, 3, 24, 24),
     (counts, 300, 3, 24, 24),
     (plant, 300, 52, 24, 1),
-    (climbing, 160, 52, 24, 1),
+    pytest.param(
+        (climbing, 160, 52, 24, 1),
+        marks=pytest.mark.xfail(
+            reason="1.025: forecasts fall back until the first moves have failed"
+        ),
+    ),
     (walk, 700, 52, 24, 1),
 ]
 
