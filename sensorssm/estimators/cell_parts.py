@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sensorssm.estimators.folder import Arrays
 from sensorssm.estimators.mode_choice import load_modes
-from sensorssm.estimators.model_parts import Arrays
 from sensorssm.scoring import Cell, Modes
 
 SCALARS = {"lags": int} | dict.fromkeys(  # of the cell; the rest are arrays
