@@ -50,7 +50,7 @@ class Options:
     recent: float = 8.0
     reference: float = 300.0
     chance: tuple[float, float] = (1e-3, 0.1)
-    penalty: float = 0.25
+    penalty: float = 0.2
     shrink: float = 0.05
     floor: float = 1e-3
     blocks: int = 5
