@@ -26,6 +26,8 @@ FARTHEST = 3.0
 PATH_STEPS = 4
 # Lags over which it is shown how far a tag has moved: what follows a tag does so later.
 MOVES = np.array([1, 3, 7])
+# A reading may be 1e150 off, which float32 cannot hold.
+_LARGEST = np.finfo(np.float32).max
 _OWN, _SELECTIVE = "correction.", "selective."
 
 
@@ -103,7 +105,7 @@ class Correction:
         unusual = np.clip(unusual, -FARTHEST, FARTHEST)
         parts = [np.isfinite(values) - 0.5, *unusual.transpose(2, 0, 1), distance]
         parts += [*ahead.transpose(2, 0, 1), surprise, *moves.transpose(2, 0, 1)]
-        return np.concatenate(parts, axis=1).astype(np.float32)
+        return np.clip(np.concatenate(parts, axis=1), -_LARGEST, _LARGEST).astype(np.float32)
 
     def network_inputs(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what the selective model sees of the inputs: what came before it remembers."""

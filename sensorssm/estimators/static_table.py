@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorssm.errors import DataError
+from sensorssm.estimators.checks import LARGEST
 
 FloatArray = NDArray[np.float64]
 
@@ -36,7 +37,7 @@ class StaticTable:
 
         Raises
         ------
-        DataError : no such mapping, no numbers or too many, names that differ, a missing value
+        DataError : no such mapping, no numbers or too many, names that differ, a missing or huge one
         """
         if not isinstance(static, Mapping) or not static:
             raise DataError(
@@ -57,14 +58,14 @@ class StaticTable:
         DataError : an asset without, or a single asset
         """
         wanted = list(assets)
-        missing = [asset for asset in wanted if asset not in self.numbers]
-        if missing:
-            raise DataError(f"static has no numbers of {missing}, wanted those of every asset")
         if len(wanted) < 2:
             raise DataError(
                 f"static was given for the single asset {wanted}: numbers that never change tell "
                 "assets apart. Fit several assets, or leave static out."
             )
+        missing = [asset for asset in wanted if asset not in self.numbers]
+        if missing:
+            raise DataError(f"static has no numbers of {missing}, wanted those of every asset")
         return np.array([self.numbers[asset] for asset in wanted])
 
     def joined(self, other: StaticTable) -> StaticTable:
@@ -79,8 +80,11 @@ def _numbers(asset: str, own: Any, names: tuple[str, ...]) -> FloatArray:
         raise DataError(f"static of asset {asset!r} has {found!r}, wanted {list(names)}")
     try:
         numbers = np.array([float(own[name]) for name in names])
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"static of asset {asset!r} is {dict(own)!r}, wanted numbers") from error
-    if not np.isfinite(numbers).all():
-        raise DataError(f"static of asset {asset!r} is {dict(own)!r}, wanted numbers, none missing")
+    if not (np.abs(numbers) <= LARGEST).all():  # nor NaN
+        raise DataError(
+            f"static of asset {asset!r} is {dict(own)!r}, wanted numbers, none missing, of at most "
+            f"{LARGEST:.0e} either way"
+        )
     return numbers

@@ -114,6 +114,20 @@ def test_a_correction_is_saved_and_snapshots_hold_its_state(
     np.testing.assert_array_equal(first.forecast(), second.forecast())
 
 
+@pytest.mark.parametrize("spike", [1e60, -1e149])
+def test_a_spike_that_float32_cannot_hold_is_read_as_a_large_one(
+    corrected: SSMForecaster, readings: np.ndarray, spike: float
+) -> None:
+    """What the correction adds is finite and within its limits, without a warning."""
+    spiked = readings[:40].copy()
+    spiked[30, 0] = spike
+    model = corrected._model
+    seen = model.advance(spiked, np.ones(40), model.start(), np.arange(40))
+
+    assert np.isfinite(corrected.forecast_from(spiked, [29, 30, 39], quantiles=QUANTILES)).all()
+    assert np.isfinite(seen.coefficients).all() and (seen.coefficients[30] != 0).any()
+
+
 @pytest.mark.slow
 def test_nothing_to_correct_is_not_corrected() -> None:
     """On a wave in white noise `memory="auto"` says exactly what `memory="fixed"` says."""

@@ -37,6 +37,8 @@ def test_later_numbers_replace_earlier_ones() -> None:
         ({"a": {"kW": float("nan")}}, "none missing"),
         ({"a": {"kW": None}}, "wanted numbers"),
         ({"a": {"kW": "large"}}, "wanted numbers"),
+        ({"a": {"kW": -1e200}}, r"at most 1e\+150"),
+        ({"a": {"kW": 10**400}}, "wanted numbers"),
     ],
 )
 def test_what_is_no_table_of_numbers_is_refused(static: Any, match: str) -> None:
