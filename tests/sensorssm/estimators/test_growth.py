@@ -43,6 +43,23 @@ def test_sums_of_parts_are_sums_of_the_whole(cuts: tuple[int, ...]) -> None:
     np.testing.assert_allclose(growth._sums.zy, whole.sums.zy, rtol=1e-9, atol=1e-9)
 
 
+def test_later_rows_of_an_asset_count_as_its_first_ones_did() -> None:
+    """In a fleet each asset counts in its own standard deviations, when it learns on too."""
+    X = readings(600)
+    lesson = Lesson(plan_memory((12,), 1000, 4), (12,), 24, np.zeros(2))
+    swings = {"quiet": 1.0, "loud": 10.0}
+    series = [Series(swing * X[:500], np.ones(500), 500) for swing in swings.values()]
+    added = []
+    for asset, swing in swings.items():
+        growth = Growth(attempt(lesson, series, np.ones(2)), [*swings])
+        before = growth._sums.zy.copy()
+        growth.read(asset, swing * X[500:], np.ones(100))
+        added.append(growth._sums.zy - before)
+
+    # Swings ten times as large are ten times the features and targets: rounding apart, the same.
+    np.testing.assert_allclose(added[0], added[1], rtol=1e-6, atol=1e-6 * np.abs(added[0]).max())
+
+
 def test_learning_on_helps_and_goes_on_where_it_ended() -> None:
     """After `partial_fit` forecasts start after the new rows, with other weights than before."""
     X = readings(1200)
