@@ -80,8 +80,7 @@ def learn_effect(
     left = np.full(residual.shape, np.nan)
     left[rows] = residual[rows]
     residual, inputs, block = residual[rows], filtered(innovation[rows]), block[rows]
-    size = np.sqrt(np.nanmean(residual**2, axis=0)) if len(rows) else np.ones(residual.shape[1:])
-    size = np.nan_to_num(np.maximum(size, 1e-12), nan=1.0)
+    size = _usual_size(residual)
     lesson = _Lesson.of(residual, inputs, block, size)
     tags = residual.shape[2]
     weights = np.zeros((inputs.shape[2], tags))
@@ -158,6 +157,13 @@ class _Lesson:
     def _left_out(self, tag: int, penalty: float) -> Iterator[tuple[int, FloatArray]]:
         for k in self.blocks:
             yield k, self.weights(tag, penalty, [other for other in self.blocks if other != k])
+
+
+def _usual_size(residual: FloatArray) -> FloatArray:
+    """Return the root mean square (H', M) over the known of (k, H', M), 1 where none is known."""
+    known = np.isfinite(residual).sum(axis=0)
+    square = np.nansum(residual**2, axis=0) / np.maximum(known, 1)
+    return np.where(known > 0, np.maximum(np.sqrt(square), 1e-12), 1.0)
 
 
 def _stride(rows: int, steps: int, covariates: int) -> int:

@@ -39,7 +39,7 @@ def causes_found(
     blamed = np.asarray(contributions, dtype=np.float64)
     if blamed.ndim != 2:
         raise ShapeError(f"contributions have shape {blamed.shape}, wanted (n, M)")
-    if not share > 0:
+    if not 0 < share < np.inf:
         raise ConfigError(f"share is {share!r}, wanted a number above 0")
     rows, tags = blamed.shape
     found = []

@@ -53,7 +53,7 @@ def changepoint_score(
     """
     if profile not in PROFILES:
         raise ConfigError.for_key(profile, PROFILES, "the NAB profiles")
-    if not width > 0:
+    if not 0 < width < np.inf:
         raise ConfigError(f"width is {width!r}, wanted seconds above 0")
     cost, earned, count = PROFILES[profile], 0.0, 0
     for times, changes, told in files:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import timedelta
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ def threshold_for_rate(rate: float, rows: float = math.inf) -> float:
 
     The score is calibrated on `rows`, or goes on learning from all that come.
     """
-    if not 0.0 < rate < 1.0:
+    if not (isinstance(rate, Real) and 0.0 < rate < 1.0):
         raise ConfigError(f"false_alarm_rate is {rate!r}, wanted a share of rows in (0, 1)")
     return float(-np.log10(_tightened(rate, rows)))
 
@@ -70,7 +71,7 @@ def threshold_for_learner(budget: float, period_s: float) -> float:
 
 def _share_of_rows(budget: float, period_s: float) -> float:
     """Return alarms a row."""
-    if not budget > 0.0:
+    if not (isinstance(budget, Real) and budget > 0.0):
         raise ConfigError(f"alarm_budget is {budget!r}, wanted false alarms a week above 0")
     return budget * period_s / WEEK_S
 

@@ -233,3 +233,10 @@ def test_learning_on_teaches_an_assets_own_readout() -> None:
     assert set(before) == set(model._own.models) == {"slow", "fast"}
     assert all((model._own.models[name].linear.weights != before[name]).any() for name in before)
     assert error(model, unseen, "fast") < old
+
+
+def test_walks_that_seem_to_return_keep_no_readouts_of_their_own() -> None:
+    walks = np.random.default_rng(3).standard_normal((6, 400, 2)).cumsum(axis=1)
+    assets = np.repeat([f"walk {i}" for i in range(len(walks))], walks.shape[1])
+    model = SSMForecaster(horizon=24, season=None, lags=4).fit(walks.reshape(-1, 2), groups=assets)
+    assert set(model.own_gain_.values()) == {0.0}

@@ -52,5 +52,6 @@ def test_other_shapes_and_shares_are_refused() -> None:
     """One row alone is (1, M)."""
     with pytest.raises(ShapeError):
         causes_found(BLAME[0], [])
-    with pytest.raises(ConfigError):
-        causes_found(BLAME, [], share=0.0)
+    for share in (0.0, np.inf):
+        with pytest.raises(ConfigError):
+            causes_found(BLAME, [], share=share)

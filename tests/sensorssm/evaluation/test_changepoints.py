@@ -92,6 +92,7 @@ def test_an_alarm_tells_a_change_where_it_begins_and_ends() -> None:
         (ShapeError, (TIMES, flags(3), flags()[:9]), {}),
         (ConfigError, (TIMES, flags(3), flags()), {"profile": "strict"}),
         (ConfigError, (TIMES, flags(3), flags()), {"width": 0.0}),
+        (ConfigError, (TIMES, flags(3), flags()), {"width": np.inf}),
     ],
 )
 def test_what_cannot_be_judged_is_refused(error: type, file: Any, options: Any) -> None:

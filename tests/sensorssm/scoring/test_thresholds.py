@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,8 +32,8 @@ def test_the_fewer_rows_a_rate_is_known_from_the_higher_its_threshold() -> None:
     assert thresholds[3] > 3.0
 
 
-@pytest.mark.parametrize("rate", [0.0, 1.0, -1.0, float("nan")])
-def test_a_rate_outside_the_open_unit_interval_is_refused(rate: float) -> None:
+@pytest.mark.parametrize("rate", [0.0, 1.0, -1.0, float("nan"), "x", None])
+def test_a_rate_outside_the_open_unit_interval_is_refused(rate: Any) -> None:
     with pytest.raises(ConfigError, match="false_alarm_rate"):
         threshold_for_rate(rate, 1000)
 
@@ -56,8 +57,8 @@ def test_what_goes_on_learning_is_given_its_budget_as_a_share_of_rows() -> None:
     assert threshold_for_learner(1e9, 60.0) == pytest.approx(np.log10(2.0))
 
 
-@pytest.mark.parametrize("budget", [0.0, -1.0, float("nan")])
-def test_a_budget_that_is_no_number_of_alarms_is_refused(budget: float) -> None:
+@pytest.mark.parametrize("budget", [0.0, -1.0, float("nan"), "1", None])
+def test_a_budget_that_is_no_number_of_alarms_is_refused(budget: Any) -> None:
     with pytest.raises(ConfigError, match="alarm_budget"):
         threshold_for_learner(budget, 60.0)
 
