@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorssm.estimators.bending import FittedStatic, OwnReadout
 from sensorssm.estimators.learning import Lesson, Series, Tail, learn
 from sensorssm.estimators.selection import (
     Choice,
@@ -21,10 +21,6 @@ from sensorssm.estimators.selection import (
 from sensorssm.models.linear import LinearForecast
 from sensorssm.models.memory import Features
 from sensorssm.models.readout import Sums
-
-if TYPE_CHECKING:
-    from sensorssm.estimators.own_readouts import OwnReadout
-    from sensorssm.estimators.static_effect import FittedStatic
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from sensorssm.config import ModelConfig, ResidualConfig
-from sensorssm.estimators.gate import Rows
+from sensorssm.estimators.gate import Residual, Rows
 from sensorssm.estimators.training import Progress, Segments, one_thread, train
 from sensorssm.models.losses import pinball_loss
 from sensorssm.models.network import SensorSSM
 
-if TYPE_CHECKING:
-    from sensorssm.estimators.selective import FloatArray, Residual
+FloatArray = NDArray[np.float32]
 
 #: Residuals held in memory while training, and targets in one optimiser step, in numbers. Beyond
 #: them origins are thinned evenly: neighbours share all but one of their targets.

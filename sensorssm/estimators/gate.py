@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,8 @@ LEAST_GAIN = 0.005
 AGREEING = 6
 
 Rows = NDArray[np.intp]
+#: Gives the residuals (k, H, M) of the forecasts from k origins; NaN where a target is missing.
+Residual = Callable[[Rows], NDArray[Any]]
 
 
 @dataclass(frozen=True)

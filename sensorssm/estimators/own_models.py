@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorssm.errors import ConfigError, ModelFileError
+from sensorssm.estimators.bending import StaticEffect
 from sensorssm.estimators.forecast_model import ForecastModel
-from sensorssm.estimators.static_effect import StaticEffect
 from sensorssm.estimators.static_table import StaticTable
 from sensorssm.models.linear import continued
 

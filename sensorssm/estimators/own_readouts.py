@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorssm.estimators.attempt import Attempt, judged_anew
+from sensorssm.estimators.bending import OwnReadout
 from sensorssm.estimators.learning import in_threads, learn
 from sensorssm.estimators.leftover import STRENGTHS, left_of
 from sensorssm.estimators.selection import (
@@ -36,25 +37,6 @@ FloatArray = NDArray[np.float64]
 
 #: Numbers held for own readouts at most, 800 MB; in larger fleets those that gain least share.
 MOST_FLOATS = 100_000_000
-
-
-@dataclass(frozen=True)
-class OwnReadout:
-    """What one asset is forecast by.
-
-    Attributes
-    ----------
-    linear : over the lesson's horizon; linears : per block, a forecast that has not seen it
-    sums : of the asset's training rows
-    strength : that it is drawn to the shared readout by
-    gain : share of its held-back squared error that it took off
-    """
-
-    linear: LinearForecast
-    linears: dict[int, LinearForecast]
-    sums: Sums
-    strength: float
-    gain: float
 
 
 def with_own_readouts(attempt: Attempt) -> Attempt:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sensorssm.config import ModelConfig, ResidualConfig
 from sensorssm.errors import ModelFileError, ShapeError
-from sensorssm.estimators.gate import Rows, gain, shrinkage, split_validation
+from sensorssm.estimators.gate import Residual, Rows, gain, shrinkage, split_validation
 from sensorssm.models.basis import horizon_basis
 
 if TYPE_CHECKING:  # only training needs torch
@@ -20,8 +20,6 @@ if TYPE_CHECKING:  # only training needs torch
 logger = logging.getLogger(__name__)
 
 FloatArray = NDArray[np.float32]
-#: Gives the residuals (k, H, M) of the forecasts from k origins; NaN where a target is missing.
-Residual = Callable[[Rows], NDArray[Any]]
 
 #: Prefix of the network's arrays among those of the correction.
 _NETWORK = "network."

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensorssm.estimators.attempt import Attempt, judged_anew
+from sensorssm.estimators.bending import FittedStatic, StaticEffect
 from sensorssm.estimators.learning import Learned, asset_weights, learn
 from sensorssm.estimators.leftover import STRENGTHS, left_of
 from sensorssm.estimators.selection import (
@@ -33,42 +33,6 @@ FloatArray = NDArray[np.float64]
 
 #: Assets are left out in so many groups at most, one by one where there are fewer.
 GROUPS = 10
-
-
-@dataclass(frozen=True)
-class StaticEffect:
-    """How K numbers of an asset bend the shared readout.
-
-    Attributes
-    ----------
-    middle, spread : (K,) of the fitted assets' numbers
-    low, high : (K,) the least and the most of them; beyond, nothing is known to change
-    weights : (K, M, F, H) for each spread above the middle, over the lesson's horizon
-    gain : share of the squared error of left-out assets that it took off
-    """
-
-    middle: FloatArray
-    spread: FloatArray
-    low: FloatArray
-    high: FloatArray
-    weights: NDArray[np.float32]
-    gain: float
-
-    def bend(self, linear: LinearForecast, numbers: FloatArray) -> LinearForecast:
-        """Return `linear`, over the lesson's horizon or longer, for an asset of these numbers (K,)."""
-        inputs = (np.clip(numbers, self.low, self.high) - self.middle) / self.spread
-        horizon = self.weights.shape[3]
-        added = np.tensordot(inputs, self.weights.astype(np.float64), axes=1)
-        weights = linear.weights[:, :, :horizon] + added
-        return replace(linear, weights=weights.astype(np.float32))
-
-
-class FittedStatic(NamedTuple):
-    """The effect, per block one that has not seen it, and the assets' numbers (A, K)."""
-
-    effect: StaticEffect
-    effects: dict[int, StaticEffect]
-    numbers: FloatArray
 
 
 def with_static(attempt: Attempt, numbers: FloatArray) -> Attempt:

@@ -11,9 +11,10 @@ from scipy.signal import lfilter
 from sensorssm import SSMDetector, Stepper
 from sensorssm.errors import ConfigError, DataError, ModelFileError
 from sensorssm.estimators.attempt import Attempt, attempt
+from sensorssm.estimators.bending import FittedStatic, StaticEffect
 from sensorssm.estimators.forecaster import SSMForecaster
 from sensorssm.estimators.learning import Lesson, Series
-from sensorssm.estimators.static_effect import FittedStatic, StaticEffect, with_static
+from sensorssm.estimators.static_effect import with_static
 from sensorssm.models.memory_plan import plan_memory
 from sensorssm.models.readout import Sums
 
